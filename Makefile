@@ -1,0 +1,61 @@
+# `make` prints what can be made. Everything runs in .venv, which is made from requirements.lock when need be.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Dagster recommends `dg` each time, which would be one more package to install.
+QUIETLY := PYTHONWARNINGS=ignore:Function
+REQUIREMENTS := .venv/.requirements-installed
+INSTALLED := .venv/.project-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-reset ui test check format lock clean
+
+help: ## Print this list
+	@echo "make VERB (PYTHON=python3.12 chooses the interpreter of a new environment)"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+demo: $(INSTALLED) ## Play a crawler's month on an embedded PostgreSQL and tell what came of it
+	@$(BIN)/temporal-pipeline demo
+
+demo-reset: $(INSTALLED) ## Start the demo over: throw away its database and play it again
+	@$(BIN)/temporal-pipeline demo --reset
+
+ui: $(INSTALLED) ## Serve Dagster's web interface and daemon on http://127.0.0.1:3000 until Ctrl-C
+	@# Elsewhere, because it would warn of a dagster.yaml here that is not in DAGSTER_HOME: there is a link to it.
+	@cd .venv && $(QUIETLY) bin/temporal-pipeline exec -- \
+		dagster dev --host 127.0.0.1 --port 3000 --workspace ../workspace.yaml
+
+test: $(INSTALLED) ## Run the tests on a PostgreSQL of their own
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(INSTALLED) ## Lint, check types, and load Dagster's definitions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(QUIETLY) $(BIN)/temporal-pipeline exec -- dagster definitions validate --log-level warning
+
+format: $(INSTALLED) ## Format the code
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+lock: $(INSTALLED) ## Resolve requirements.lock anew from pyproject.toml, for every Python that we support
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--no-annotate --no-header --quiet --output-file requirements.lock
+
+clean: ## Remove the environment and caches; databases stay
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(REQUIREMENTS): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+		echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1); Python 3.11, 3.12 or 3.13 is needed" >&2; \
+		echo "remedy: install one of them and run make PYTHON=python3.12 (or where it is)" >&2; exit 1; }
+	@echo "making .venv with $$($(PYTHON) --version), once" >&2
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
+	@touch $@
+
+$(INSTALLED): $(REQUIREMENTS) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

@@ -1,0 +1,20 @@
+"""When an entity was crawled, and what time its crawls cover."""
+
+from temporal_pipeline.crawls.coverage import (
+    Crawl,
+    closed_until,
+    covered_intervals,
+    covered_share,
+    hourly_mask,
+)
+from temporal_pipeline.crawls.reading import crawls_of, schedule_intervals
+
+__all__ = [
+    "Crawl",
+    "closed_until",
+    "covered_intervals",
+    "covered_share",
+    "crawls_of",
+    "hourly_mask",
+    "schedule_intervals",
+]

@@ -1,0 +1,1 @@
+"""When contents were published and how relevant they are to their topic."""

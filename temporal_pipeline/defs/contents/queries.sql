@@ -1,0 +1,83 @@
+-- name: lock_unprepared_batch
+-- The next contents in order of id that were never prepared, locked; those that the application holds are skipped.
+-- Texts and dates beyond what a score or a time needs are cut off, and crawl times that Python has no name for
+-- are replaced, so that no single row can exhaust memory or stop its batch.
+SELECT c.id, c.topic_id, c.user_id,
+       left(c.text, CAST(:characters AS int)) AS text,
+       array_to_string(c.hashtags, ' ') AS hashtags,
+       least(greatest(c.crawled_at, '0001-01-02 00:00:00+00'), '9999-12-01 00:00:00+00') AS crawled_at,
+       c.published_at IS NULL AS lacks_published_at,
+       c.relevance_score IS NULL AS lacks_relevance,
+       ARRAY(
+           SELECT left(c.data->>k.key, 100)
+           FROM unnest(CAST(:date_keys AS text[])) WITH ORDINALITY AS k (key, position) ORDER BY k.position
+       ) AS dates
+FROM contents c
+WHERE (c.relevance_score IS NULL OR c.published_at IS NULL OR c.discovered_at IS NULL)
+  AND c.id > CAST(:after AS uuid)
+  AND NOT EXISTS (SELECT FROM temporal_pipeline.prepared_content p WHERE p.content_id = c.id)
+  AND (CAST(:everybody AS boolean) OR coalesce(c.topic_id, c.user_id) = ANY (CAST(:entity_ids AS uuid[])))
+  AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+ORDER BY c.id
+LIMIT CAST(:batch_size AS int)
+FOR NO KEY UPDATE OF c SKIP LOCKED;
+
+-- name: unprepared_by_owner
+-- How many contents were never prepared, per primary owner; contents without an owner under a null id.
+SELECT coalesce(c.topic_id, c.user_id) AS entity_id, count(*) AS contents,
+       count(*) FILTER (WHERE c.relevance_score IS NULL) AS without_relevance,
+       count(*) FILTER (WHERE c.published_at IS NULL) AS without_publication_time
+FROM contents c
+WHERE (c.relevance_score IS NULL OR c.published_at IS NULL OR c.discovered_at IS NULL)
+  AND NOT EXISTS (SELECT FROM temporal_pipeline.prepared_content p WHERE p.content_id = c.id)
+  AND (CAST(:everybody AS boolean) OR coalesce(c.topic_id, c.user_id) = ANY (CAST(:entity_ids AS uuid[])))
+  AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+GROUP BY 1
+ORDER BY 2 DESC, 1;
+
+-- name: topic_keywords
+-- The keywords of some topics.
+SELECT id, keywords FROM topics WHERE id = ANY (CAST(:topics AS uuid[]));
+
+-- name: write_answers
+-- Fill what is missing in a locked batch of contents, and mark every row of it as prepared.
+WITH answer AS (
+    SELECT * FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:published AS timestamptz[]), CAST(:scores AS double precision[]),
+        CAST(:notes AS text[])
+    ) AS a (id, published_at, relevance_score, note)
+), filled AS (
+    UPDATE contents c
+    SET published_at = coalesce(c.published_at, a.published_at),
+        discovered_at = coalesce(c.discovered_at, c.crawled_at),
+        relevance_score = coalesce(c.relevance_score, a.relevance_score)
+    FROM answer a
+    WHERE c.id = a.id
+      -- A row that gains nothing is not written anew, with all its indexes.
+      AND (c.discovered_at IS NULL OR a.published_at IS NOT NULL OR a.relevance_score IS NOT NULL)
+)
+INSERT INTO temporal_pipeline.prepared_content (content_id, method, scored, note)
+SELECT a.id, CAST(:method AS text), a.relevance_score IS NOT NULL, a.note
+FROM answer a;
+
+-- name: content_state
+-- How many contents there are, and a digest of which were prepared how.
+SELECT (SELECT count(*) FROM contents) AS contents,
+       md5(concat_ws(',', count(*), count(*) FILTER (WHERE scored), sum(uuid_hash_extended(content_id, 0)),
+                     min(method), max(method), count(note))) AS digest
+FROM temporal_pipeline.prepared_content;
+
+-- name: scores_out_of_range
+-- Contents whose relevance is no number from 0 to 1; a thousand are enough to see what is wrong.
+SELECT id, relevance_score
+FROM contents
+WHERE relevance_score < 0 OR relevance_score > 1
+LIMIT 1000;
+
+-- name: prepared_without_answer
+-- Prepared contents that still lack a value although no reason was noted; a thousand at the most.
+SELECT c.id, c.relevance_score, c.published_at::text AS published_at, c.discovered_at::text AS discovered_at
+FROM contents c
+JOIN temporal_pipeline.prepared_content p ON p.content_id = c.id
+WHERE (c.relevance_score IS NULL OR c.published_at IS NULL OR c.discovered_at IS NULL) AND p.note IS NULL
+LIMIT 1000;

@@ -1,0 +1,102 @@
+"""The sensor that starts an incremental run when crawls have brought something new."""
+
+import dagster as dg
+from sqlalchemy.exc import OperationalError
+
+from temporal_pipeline.database import Database
+from temporal_pipeline.defs.crosshot.decision import Start, Waiting, decide, digest, ready_among
+from temporal_pipeline.defs.periods.cutting import waiting_entities
+from temporal_pipeline.defs.schema.upgrade import is_at_head
+from temporal_pipeline.errors import PipelineError
+
+JOB = "update"
+# A run that migrates is started by a person, never by a sensor.
+SELECTION = dg.AssetSelection.all() - dg.AssetSelection.assets("temporal_schema")
+# Without "not started": a run is that for a moment only, or for ever when its process was killed just then.
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+NOT_AT_HEAD = "the schema is not at head; run `temporal-pipeline update` or the job `migrate`"
+DATA_VERSION_TAG = "dagster/data_version"
+
+
+@dg.sensor(
+    job_name=JOB,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Starts the job `update` without its migration when contents of a topic or user that is ready wait "
+        "for a period; otherwise says why not. Evaluated only where a Dagster daemon runs."
+    ),
+)
+def new_crawls(context: dg.SensorEvaluationContext, database: dg.ResourceParam[Database]) -> dg.SensorResult:
+    # Asked before the database is: what a run that has ended by now has linked is no longer seen as waiting.
+    unfinished, finished = _unfinished_run(context.instance), _finished_runs(context.instance)
+    try:
+        with database.transaction(read_only=True) as connection:
+            if not is_at_head(connection):
+                return _skip(context, NOT_AT_HEAD)
+            waiting = [
+                Waiting(f"{row.entity_type}:{row.entity_id}", row.contents, row.newest, row.reason)
+                for row in waiting_entities(connection, automatic=True)
+            ]
+    except PipelineError as error:
+        return _skip(context, str(error))
+    except OperationalError as error:
+        return _skip(context, f"the database gave up: {error.orig}")
+    decision = decide(waiting, unfinished, finished)
+    reports, cursor = _report(waiting, context.cursor)
+    if not isinstance(decision, Start):
+        return dg.SensorResult(skip_reason=decision.reason, cursor=cursor, asset_events=reports)
+    assert context.repository_def is not None
+    request = dg.RunRequest(
+        run_key=decision.run_key,
+        run_config={"resources": {"scope": {"config": {"automatic": True}}}},
+        asset_selection=sorted(SELECTION.resolve(context.repository_def.asset_graph)),
+    )
+    return dg.SensorResult(run_requests=[request], cursor=cursor, asset_events=reports)
+
+
+def _skip(context: dg.SensorEvaluationContext, reason: str) -> dg.SensorResult:
+    return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
+
+
+def _report(waiting: list[Waiting], cursor: str | None) -> tuple[list[dg.AssetMaterialization], str | None]:
+    """A report about `contents` when there is other work to do than at the last one; and the new cursor.
+
+    Contents that were linked meanwhile are no news: the data version changes only with new work, so that
+    "unsynced" in the UI means that there is some. A materialization by the application, not an observation:
+    for a table that Dagster cannot observe itself, runs remember the version of the latest observation but
+    the UI compares it with the latest materialization, and would show "unsynced" for ever.
+    """
+    ready = ready_among(waiting)
+    version = digest(ready)
+    if not ready or version == cursor:
+        return [], cursor
+    report = dg.AssetMaterialization(
+        "contents",
+        description="Crawls have brought contents that wait for a period.",
+        tags={DATA_VERSION_TAG: version},
+        metadata={
+            "contents_ready": sum(entity.contents for entity in ready),
+            "contents_waiting": sum(entity.contents for entity in waiting),
+            "entities_ready": len(ready),
+            "entities_waiting": len(waiting),
+            "newest_crawl": dg.MetadataValue.timestamp(max(entity.newest for entity in waiting)),
+        },
+    )
+    return [report], version
+
+
+def _unfinished_run(instance: dg.DagsterInstance) -> str | None:
+    """A run of any job that is queued or under way."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1)
+    return runs[0].run_id if runs else None
+
+
+def _finished_runs(instance: dg.DagsterInstance) -> int:
+    return instance.get_runs_count(dg.RunsFilter(job_name=JOB, statuses=FINISHED))

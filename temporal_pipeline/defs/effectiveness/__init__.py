@@ -1,0 +1,1 @@
+"""Which crawl queries were worth their cost, per period."""

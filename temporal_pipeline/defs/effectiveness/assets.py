@@ -1,0 +1,92 @@
+"""The asset that measures queries."""
+
+import time
+
+import dagster as dg
+
+from temporal_pipeline.database import Database
+from temporal_pipeline.defs.effectiveness.measuring import (
+    Measurement,
+    MeasureReport,
+    measure_periods,
+    queries,
+    unmeasured_periods,
+)
+from temporal_pipeline.defs.effectiveness.scoring import METHOD
+from temporal_pipeline.reporting import dry_run_result, markdown_table, relation_metadata
+from temporal_pipeline.scope import Scope
+
+
+@dg.asset(
+    group_name="effectiveness",
+    deps=["period_content_snapshots", "tasks"],
+    kinds={"postgres", "table"},
+    owners=["team:data"],
+    code_version=METHOD,
+    description=(
+        "Which crawl queries were worth their cost: per period, platform and query what was found, how much "
+        "of it was relevant, a score that a single lucky hit cannot win, and what to do with the query. Crawl "
+        "tasks are told their row and their duration."
+    ),
+)
+def crawl_effectiveness(
+    context: dg.AssetExecutionContext, database: dg.ResourceParam[Database], scope: Scope
+) -> dg.MaterializeResult[None]:
+    started = time.monotonic()
+    entities = scope.resolve(database)
+    if scope.dry_run:
+        return dry_run_result(
+            database,
+            lambda connection: [
+                {"entity": row.name, "period": row.period_number, "contents": row.content_count}
+                for row in unmeasured_periods(connection, entities, scope.since_instant)
+            ],
+        )
+    report = measure_periods(
+        database,
+        context.run.run_id,
+        entities=entities,
+        since=scope.since_instant,
+        batch_size=scope.batch_size,
+    )
+    with database.transaction(read_only=True) as connection:
+        state = connection.execute(queries["effectiveness_state"]).one()
+        columns = relation_metadata(connection, "crawl_effectiveness", state.rows)
+    return dg.MaterializeResult(
+        metadata={
+            **columns,
+            "rows_written": report.rows_written,
+            "periods_measured": report.periods,
+            "tasks_linked": report.tasks_linked,
+            "durations_filled": report.durations_filled,
+            "entities_failed": len({entity for entity, _ in report.failed}),
+            "entities": _entity_table(report),
+            "duration_seconds": time.monotonic() - started,
+        },
+        data_version=dg.DataVersion(state.digest),
+    )
+
+
+def _entity_table(report: MeasureReport) -> dg.MetadataValue:
+    measured: list[dict[str, object]] = [
+        {
+            "entity": str(entity),
+            "periods": tally.periods,
+            "queries": tally.queries,
+            "best": _told(tally.best),
+            "worst": _told(tally.worst) if tally.worst is not tally.best else None,
+            "note": None,
+        }
+        for entity, tally in sorted(report.tallies.items())
+    ]
+    blank = {"periods": None, "queries": None, "best": None, "worst": None}
+    failed: list[dict[str, object]] = [
+        {"entity": str(e), **blank, "note": f"FAILED: {reason}"} for e, reason in report.failed
+    ]
+    return markdown_table(failed + measured, nothing="Nothing new: every period is measured.")
+
+
+def _told(measurement: Measurement | None) -> str | None:
+    if measurement is None:
+        return None
+    return f"{measurement.query} ({measurement.platform}): {measurement.verdict.score:.2f}"

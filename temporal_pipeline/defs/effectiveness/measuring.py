@@ -1,0 +1,198 @@
+"""Measuring which queries were worth their cost: one row per period, platform and query."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from temporal_pipeline import problems
+from temporal_pipeline.database import Database, Queries
+from temporal_pipeline.defs.effectiveness.linking import link_tasks, measure_durations
+from temporal_pipeline.defs.effectiveness.naming import platform_of, query_of
+from temporal_pipeline.defs.effectiveness.scoring import HIGH_VALUE, METHOD, RELEVANT, Counts, Verdict, judge
+from temporal_pipeline.defs.schema.upgrade import require_head
+from temporal_pipeline.entities import Entity
+
+queries = Queries(__package__)
+
+STAGE = "effectiveness"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One query of one period: what it brought and what that is worth."""
+
+    period: uuid.UUID
+    platform: str
+    query: str
+    counts: Counts
+    verdict: Verdict
+
+
+@dataclass
+class EntityTally:
+    """What a run measured of one entity; `best` and `worst` by score, None while nothing was scored."""
+
+    periods: int = 0
+    queries: int = 0
+    best: Measurement | None = None
+    worst: Measurement | None = None
+
+    def add(self, measurement: Measurement) -> None:
+        self.queries += 1
+        score = measurement.verdict.score
+        if score is None:
+            return
+        if self.best is None or score > (self.best.verdict.score or 0):
+            self.best = measurement
+        if self.worst is None or score < (self.worst.verdict.score or 0):
+            self.worst = measurement
+
+
+@dataclass
+class MeasureReport:
+    """What a run did. `failed`: one entry per period that could not be measured, with the reason."""
+
+    tallies: defaultdict[Entity, EntityTally] = field(default_factory=lambda: defaultdict(EntityTally))
+    failed: list[tuple[Entity, str]] = field(default_factory=list)
+    tasks_linked: int = 0
+    durations_filled: int = 0
+
+    @property
+    def rows_written(self) -> int:
+        return sum(tally.queries for tally in self.tallies.values())
+
+    @property
+    def periods(self) -> int:
+        return sum(tally.periods for tally in self.tallies.values())
+
+    def add(self, periods: Sequence[Row[Any]], measurements: Sequence[Measurement]) -> None:
+        entities = {period.id: _entity(period) for period in periods}
+        for entity in entities.values():
+            self.tallies[entity].periods += 1
+        for measurement in measurements:
+            self.tallies[entities[measurement.period]].add(measurement)
+
+
+def measure_periods(
+    database: Database,
+    run_id: str,
+    *,
+    entities: Sequence[Entity] | None = None,
+    since: datetime | None = None,
+    batch_size: int = 2000,
+) -> MeasureReport:
+    """Measure the queries of every frozen period that has not been measured, then link tasks to their rows.
+
+    The rows of a period and its mark are one transaction. Many small periods share a statement; when a group
+    fails, its periods are tried one by one, and those that fail are recorded and left for the next run.
+    Raises PipelineError when the schema is not at head or another run is measuring.
+    """
+    report = MeasureReport()
+    with database.exclusive(STAGE):
+        with database.transaction(read_only=True) as connection:
+            require_head(connection)
+            pending = unmeasured_periods(connection, entities, since)
+        for group in _groups(pending, batch_size):
+            try:
+                report.add(group, database.write(partial(_measure, periods=group)))
+            except Exception:
+                for period in group:
+                    try:
+                        report.add([period], database.write(partial(_measure, periods=[period])))
+                    except Exception as error:
+                        entity = _entity(period)
+                        reason = problems.record(database, STAGE, entity, error, run_id)
+                        report.failed.append((entity, reason))
+        database.write(_forget_solved_problems)
+        report.tasks_linked = link_tasks(database, entities, batch_size)
+        report.durations_filled = measure_durations(database, entities, batch_size)
+    return report
+
+
+def unmeasured_periods(
+    connection: Connection, entities: Sequence[Entity] | None = None, since: datetime | None = None
+) -> Sequence[Row[Any]]:
+    """Periods to be measured: rows (id, entity_type, entity_id, name, period_number, content_count).
+
+    `since`: only periods that end after it.
+    """
+    ids = None if entities is None else [entity.id for entity in entities]
+    return connection.execute(queries["unmeasured_periods"], {"entity_ids": ids, "since": since}).all()
+
+
+def _groups(periods: Sequence[Row[Any]], batch_size: int) -> Iterator[list[Row[Any]]]:
+    """Neighbouring periods with together at most `batch_size` contents; a larger one stands alone."""
+    group: list[Row[Any]] = []
+    weight = 0
+    for period in periods:
+        own = max(period.content_count, 1)
+        if group and weight + own > batch_size:
+            yield group
+            group, weight = [], 0
+        group.append(period)
+        weight += own
+    if group:
+        yield group
+
+
+def _measure(connection: Connection, periods: Sequence[Row[Any]]) -> list[Measurement]:
+    ids = [period.id for period in periods]
+    measurements = _measurements(connection, ids)
+    if measurements:
+        key = {
+            "periods": [m.period for m in measurements],
+            "platforms": [m.platform for m in measurements],
+            "queries": [m.query for m in measurements],
+        }
+        connection.execute(queries["delete_rows"], key)
+        connection.execute(
+            queries["insert_rows"],
+            key
+            | {
+                "total_found": [m.counts.total_found for m in measurements],
+                "relevant": [m.counts.relevant for m in measurements],
+                "high_value": [m.counts.high_value for m in measurements],
+                "scores": [m.verdict.score for m in measurements],
+                "avg_relevance": [m.counts.average_relevance for m in measurements],
+                "coverage": [m.verdict.coverage for m in measurements],
+                "recommendations": [m.verdict.recommendation for m in measurements],
+            },
+        )
+    connection.execute(queries["mark_measured"], {"periods": ids, "method": METHOD})
+    return measurements
+
+
+def _measurements(connection: Connection, periods: list[uuid.UUID]) -> list[Measurement]:
+    parameters = {"periods": periods, "relevant": RELEVANT, "high_value": HIGH_VALUE}
+    by_query: defaultdict[tuple[uuid.UUID, str, str], Counts] = defaultdict(Counts)
+    by_period: defaultdict[uuid.UUID, Counts] = defaultdict(Counts)
+    for row in connection.execute(queries["crawls_of_periods"], parameters):
+        counts = Counts(
+            row.runs, row.found, row.contents, row.scored, row.relevant, row.high_value, row.relevance_sum
+        )
+        platform = row.platform or platform_of(row.label)
+        query = query_of(row.action, row.asked, row.username, row.widened)
+        by_query[row.period_id, platform, query] += counts
+        by_period[row.period_id] += counts
+    return [
+        Measurement(period, platform, query, counts, judge(counts, by_period[period]))
+        for (period, platform, query), counts in sorted(by_query.items(), key=lambda item: item[0])
+    ]
+
+
+def _forget_solved_problems(connection: Connection) -> None:
+    """A problem is solved when no period of its entity waits any more."""
+    waiting = {(row.entity_type, row.entity_id) for row in unmeasured_periods(connection)}
+    for row in problems.of_stage(connection, STAGE):
+        if (row.entity_type, row.entity_id) not in waiting:
+            problems.clear(connection, STAGE, Entity(row.entity_type, row.entity_id, row.name))
+
+
+def _entity(period: Row[Any]) -> Entity:
+    return Entity(period.entity_type, period.entity_id, period.name)

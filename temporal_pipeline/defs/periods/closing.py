@@ -1,0 +1,204 @@
+"""Closing a period: from a draft that contents point to, to a numbered period with all that is known."""
+
+import json
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from temporal_pipeline import __version__
+from temporal_pipeline.crawls.coverage import covered_intervals, covered_share
+from temporal_pipeline.crawls.reading import crawls_of
+from temporal_pipeline.database import Queries
+from temporal_pipeline.defs.periods import narrative
+from temporal_pipeline.entities import Entity
+from temporal_pipeline.terms import rising_terms
+
+queries = Queries(__package__)
+
+# Rates over less than this say more about the crawler than about the world.
+SHORTEST_RATED_HOURS = 1 / 60
+# Term statistics do not get better with more posts than this, and memory stays bounded.
+SAMPLE_SIZE = 2000
+REPORTED_KEY = "reported"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A draft period of a cut. `ready`: chosen by its own due contents, not drawn in as the other owner."""
+
+    cut: int
+    instant: datetime
+    entity: Entity
+    period: uuid.UUID
+    ready: bool
+
+
+def close(connection: Connection, draft: Draft) -> bool:
+    """Close a draft inside the caller's transaction. False: nothing was left in it and it is gone.
+
+    Raises IntegrityError when the application closes an overlapping period at the same moment; the caller
+    rolls back and calls again, and the contents inside the winner's bounds move to it.
+    """
+    key: dict[str, Any] = {
+        "period": draft.period,
+        "entity_type": draft.entity.type,
+        "entity_id": draft.entity.id,
+    }
+    connection.execute(queries["move_to_application_periods"], key)
+    bounds = connection.execute(
+        queries["bounds"], key | {"ready": draft.ready, "instant": draft.instant}
+    ).one_or_none()
+    if bounds is None or bounds.contents == 0:
+        connection.execute(queries["delete_draft"], key)
+        return False
+    key |= {"period_start": bounds.period_start, "period_end": bounds.period_end, "number": bounds.number}
+    connection.execute(queries["link_tasks"], key)
+    connection.execute(queries["link_chat_messages"], key)
+    activate(connection, draft, key)
+    return True
+
+
+def activate(connection: Connection, draft: Draft, key: dict[str, Any]) -> None:
+    """Fill every documented column from the draft's members and make it active; then its delta and the
+    counters of its entity.
+
+    `key`: period, entity_type, entity_id, number, period_start, period_end.
+    """
+    started = datetime.now(UTC)
+    values, counts = _describe(connection, draft.entity, key)
+    log = {
+        "cut": draft.cut,
+        "version": __version__,
+        "started_at": started.isoformat(),
+        "finished_at": datetime.now(UTC).isoformat(),
+        **counts,
+    }
+    connection.execute(
+        queries["activate"],
+        key | values | {"content_count": counts["contents"], "execution_log": json.dumps(log)},
+    )
+    connection.execute(queries["store_delta"], {"period": draft.period})
+    count = "count_for_topic" if draft.entity.type == "topic" else "count_for_user"
+    connection.execute(queries[count], {"entity_id": draft.entity.id})
+
+
+def _describe(
+    connection: Connection, entity: Entity, key: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """The computed columns as parameters of the query `activate`, and counts for the execution log."""
+    about = connection.execute(queries["entity"], key).one()
+    previous = connection.execute(queries["previous_period"], key).one_or_none()
+    figures = connection.execute(queries["figures"], key).one()
+    metrics = _metrics(figures, key["period_end"] - key["period_start"])
+    completeness = _completeness(connection, entity, about.crawl_interval, key)
+    facts = narrative.PeriodFacts(
+        entity_name=about.name,
+        number=key["number"],
+        start=key["period_start"],
+        end=key["period_end"],
+        metrics=metrics,
+        previous=previous.metrics if previous else None,
+        rising=rising_terms(
+            _sample(connection, key["period"]), _sample(connection, previous.id) if previous else ()
+        ),
+        leading=[
+            (r.author_username, r.text, r.engagement)
+            for r in connection.execute(queries["leading_posts"], key)
+        ],
+        completeness=completeness,
+        late_arrivals=figures.late_arrivals,
+    )
+    said = about.summary_data if isinstance(about.summary_data, dict) else {}
+    if key["number"] == 0 and isinstance(said.get("metrics"), dict):
+        metrics[REPORTED_KEY] = said["metrics"]
+    summary, insights = _texts(connection, facts, about.last_summary, said, key)
+    tasks = connection.execute(queries["tasks_of_period"], key).one()
+    chat = connection.execute(queries["chat_of_period"], key).one()
+    columns = {
+        "summary": summary,
+        "summary_short": narrative.summary_short(summary),
+        "insights": json.dumps(insights),
+        "metrics": json.dumps(metrics),
+        "tasks_dispatched": tasks.ids,
+        "tasks_summary": json.dumps(tasks.summary),
+        "chat_summary": narrative.chat_summary(chat.messages, chat.questions, chat.last_question),
+        "quality_score": figures.quality,
+        "completeness_score": completeness,
+        **_knowledge(said, previous),
+    }
+    counts = {
+        "contents": figures.total_contents,
+        "late_arrivals": figures.late_arrivals,
+        "contents_with_nonsense_metrics": figures.contents_with_nonsense_metrics,
+    }
+    return columns, counts
+
+
+def _metrics(figures: Row[Any], duration: timedelta) -> dict[str, Any]:
+    totals = ("total_likes", "total_retweets", "total_replies", "total_quotes", "total_views")
+    metrics: dict[str, Any] = {
+        "total_contents": figures.total_contents,
+        **{name: int(getattr(figures, name)) for name in totals},
+        "with_media_pct": figures.with_media_pct,
+        "platforms": figures.platforms or {},
+        "unique_authors": figures.unique_authors,
+        "avg_relevance": figures.avg_relevance,
+        "relevant_count": figures.relevant_count,
+        "contents_per_hour": None,
+    }
+    hours = duration / timedelta(hours=1)
+    if hours >= SHORTEST_RATED_HOURS:
+        metrics["contents_per_hour"] = round(figures.total_contents / hours, 4)
+    return metrics
+
+
+def _completeness(
+    connection: Connection, entity: Entity, interval: timedelta, key: dict[str, Any]
+) -> float | None:
+    """Share of the period that crawls covered.
+
+    A crawl is taken to look until it ended: the end of a period is the end of its last crawl, and the few
+    seconds in which that crawl ran are no gap. Null where no crawl is known at all.
+    """
+    crawls = crawls_of(connection, entity.type, [entity.id], key["period_end"]).get(entity.id, [])
+    looked = [replace(crawl, began=crawl.ended) for crawl in crawls if crawl.ended is not None]
+    if not looked:
+        return None
+    return covered_share(covered_intervals(looked, interval), key["period_start"], key["period_end"])
+
+
+def _sample(connection: Connection, period: uuid.UUID) -> list[str]:
+    return list(connection.scalars(queries["sample_texts"], {"period": period, "sample": SAMPLE_SIZE}))
+
+
+def _texts(
+    connection: Connection,
+    facts: narrative.PeriodFacts,
+    last_summary: str | None,
+    said: dict[str, Any],
+    key: dict[str, Any],
+) -> tuple[str, dict[str, Any]]:
+    """The application's summary and insights if they are new since the last period, else computed ones."""
+    is_new = bool(last_summary and last_summary.strip()) and not connection.scalar(
+        queries["summary_was_used"], key | {"summary": last_summary}
+    )
+    summary = last_summary if is_new and last_summary else narrative.summary(facts)
+    insights = narrative.application_insights(said.get("insights")) if is_new or facts.number == 0 else None
+    return summary, insights or narrative.insights(facts)
+
+
+def _knowledge(said: dict[str, Any], previous: Row[Any] | None) -> dict[str, Any]:
+    """The application's knowledge text now, a version that grows when it changes, and what changed."""
+    document = next((said[k] for k in ("knowledge", "knowledge_doc") if isinstance(said.get(k), str)), None)
+    before = previous.knowledge_doc if previous else None
+    document = before if document is None else document
+    diff = narrative.knowledge_diff(before, document)
+    version = previous.knowledge_version if previous else 1
+    return {
+        "knowledge_doc": document,
+        "knowledge_version": version + 1 if diff else version,
+        "knowledge_diff": json.dumps(diff) if diff else None,
+    }

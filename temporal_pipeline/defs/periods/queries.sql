@@ -1,0 +1,576 @@
+-- name: waiting_entities
+-- Primary owners of unlinked contents at an instant: how many wait, since when, and whether a period may be cut now.
+WITH waiting AS (
+    SELECT CASE WHEN c.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END AS entity_type,
+           coalesce(c.topic_id, c.user_id) AS entity_id,
+           count(*) AS contents,
+           min(c.crawled_at) AS oldest,
+           max(c.crawled_at) AS newest,
+           min(coalesce(c.discovered_at, c.crawled_at)) AS waiting_since
+    FROM contents c
+    WHERE c.analysis_period_id IS NULL
+      AND (c.topic_id IS NOT NULL OR c.user_id IS NOT NULL)
+      AND c.crawled_at <= CAST(:instant AS timestamptz)
+      AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '0001-01-02')
+    GROUP BY 1, 2
+), running AS (
+    SELECT owner.entity_type, owner.entity_id
+    FROM tasks t
+    CROSS JOIN LATERAL (
+        VALUES ('topic', t.payload->>'topic_id'), ('user', t.payload->>'user_id')
+    ) AS owner (entity_type, entity_id)
+    WHERE t.status = 'running' AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
+), considered AS (
+    SELECT w.*, e.name,
+           EXISTS (
+               SELECT FROM running r WHERE r.entity_type = w.entity_type AND r.entity_id = w.entity_id::text
+           ) AS crawl_is_running,
+           EXISTS (
+               SELECT FROM temporal_pipeline.period_cut k
+               JOIN analysis_periods p ON p.id = k.period_id AND p.status = 'draft'
+               WHERE k.entity_type = w.entity_type AND k.entity_id = w.entity_id
+           ) AS draft_is_open,
+           CAST(:instant AS timestamptz) - w.waiting_since > e.crawl_interval AS waited_enough,
+           last.period_end IS NOT NULL AS has_period,
+           last.period_end IS NULL OR w.newest >= last.period_end + e.crawl_interval / 2 AS far_enough
+    FROM waiting w
+    JOIN temporal_pipeline.entity e ON e.entity_type = w.entity_type AND e.entity_id = w.entity_id
+    LEFT JOIN LATERAL (
+        SELECT p.period_end FROM analysis_periods p
+        WHERE p.entity_type = w.entity_type AND p.entity_id = w.entity_id AND p.status = 'active'
+        ORDER BY p.period_number DESC LIMIT 1
+    ) last ON true
+    WHERE CAST(:entity_ids AS uuid[]) IS NULL OR w.entity_id = ANY (CAST(:entity_ids AS uuid[]))
+)
+SELECT entity_type, entity_id, name, contents, oldest, newest, waiting_since, has_period,
+       CASE WHEN draft_is_open THEN 'an earlier period of it could not be closed'
+            WHEN crawl_is_running AND NOT waited_enough THEN 'its crawl is running'
+            WHEN CAST(:automatic AS boolean) AND NOT far_enough AND NOT waited_enough
+                THEN 'too little time since its last period'
+       END AS reason
+FROM considered
+ORDER BY entity_type, entity_id;
+
+-- name: future_contents
+-- How many owned contents wait because their crawl time lies after the instant (clock skew).
+SELECT count(*) FROM contents
+WHERE analysis_period_id IS NULL AND (topic_id IS NOT NULL OR user_id IS NOT NULL)
+  AND crawled_at > CAST(:instant AS timestamptz);
+
+-- name: unowned_contents
+-- How many contents have neither topic nor user: they are counted and never linked.
+SELECT count(*) FROM contents WHERE topic_id IS NULL AND user_id IS NULL;
+
+-- name: unfinished_cuts
+-- Cuts that a run began and did not bring to its end, oldest first.
+SELECT id, instant, since FROM temporal_pipeline.cut
+WHERE finished_at IS NULL AND kind = 'update' ORDER BY id;
+
+-- name: cut_of_run
+-- The cut that a run began itself.
+SELECT id FROM temporal_pipeline.cut WHERE run_id = CAST(:run_id AS text);
+
+-- name: open_cut
+-- Begin the one cut of a run.
+INSERT INTO temporal_pipeline.cut (run_id, instant, since)
+VALUES (CAST(:run_id AS text), CAST(:instant AS timestamptz), CAST(:since AS timestamptz))
+RETURNING id, instant, since;
+
+-- name: choose_entities
+-- Remember which entities a cut was begun for, so that a resumed cut goes on with the same ones.
+INSERT INTO temporal_pipeline.period_cut (cut_id, entity_type, entity_id, ready)
+SELECT CAST(:cut AS bigint), chosen.entity_type, chosen.entity_id, true
+FROM unnest(CAST(:types AS text[]), CAST(:ids AS uuid[])) AS chosen (entity_type, entity_id);
+
+-- name: end_of_page
+-- Where the next page of unlinked contents ends in the order of crawl time, whether or not they are due.
+SELECT max(page.crawled_at) AS crawled_at, (array_agg(page.id ORDER BY page.crawled_at DESC, page.id DESC))[1] AS id
+FROM (
+    SELECT c.crawled_at, c.id
+    FROM contents c
+    WHERE c.analysis_period_id IS NULL
+      AND (c.topic_id IS NOT NULL OR c.user_id IS NOT NULL)
+      AND c.crawled_at <= CAST(:instant AS timestamptz)
+      AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '0001-01-02')
+      AND (c.crawled_at, c.id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid))
+    ORDER BY c.crawled_at, c.id
+    LIMIT CAST(:batch_size AS int)
+) page;
+
+-- name: lock_due_page
+-- The due contents of a page, locked; rows that the application holds are left for the next sweep.
+WITH page AS MATERIALIZED (
+    -- Ordered and limited, so that it is read from the index whatever the planner expects.
+    SELECT c.id, c.topic_id, c.user_id, c.crawled_at
+    FROM contents c
+    WHERE c.analysis_period_id IS NULL
+      AND (c.topic_id IS NOT NULL OR c.user_id IS NOT NULL)
+      AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '0001-01-02')
+      AND (c.crawled_at, c.id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid))
+      AND (c.crawled_at, c.id) <= (CAST(:end_time AS timestamptz), CAST(:end_id AS uuid))
+    ORDER BY c.crawled_at, c.id
+    LIMIT CAST(:batch_size AS int)
+)
+SELECT c.id, c.topic_id, c.user_id, application.id AS application_period
+FROM page
+JOIN temporal_pipeline.period_cut k
+  ON k.cut_id = CAST(:cut AS bigint) AND k.ready
+ AND k.entity_type = CASE WHEN page.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
+ AND k.entity_id = coalesce(page.topic_id, page.user_id)
+JOIN contents c ON c.id = page.id AND c.analysis_period_id IS NULL
+LEFT JOIN temporal_pipeline.prepared_content done ON done.content_id = page.id
+LEFT JOIN LATERAL (
+    SELECT p.id FROM analysis_periods p
+    WHERE p.entity_type = k.entity_type AND p.entity_id = k.entity_id AND p.status = 'active'
+      AND page.crawled_at >= p.period_start AND page.crawled_at < p.period_end
+      AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id)
+) application ON true
+WHERE done.content_id IS NOT NULL
+   OR (c.relevance_score IS NOT NULL AND c.published_at IS NOT NULL AND c.discovered_at IS NOT NULL)
+FOR NO KEY UPDATE OF c SKIP LOCKED;
+
+-- name: insert_missing_drafts
+-- A draft period for every owner that has none in this cut yet; constraints apply to active periods only.
+WITH missing AS (
+    SELECT DISTINCT owner.entity_type, owner.entity_id
+    FROM unnest(CAST(:types AS text[]), CAST(:ids AS uuid[])) AS owner (entity_type, entity_id)
+    WHERE NOT EXISTS (
+        SELECT FROM temporal_pipeline.period_cut k
+        WHERE k.cut_id = CAST(:cut AS bigint) AND k.entity_type = owner.entity_type
+          AND k.entity_id = owner.entity_id AND k.period_id IS NOT NULL
+    )
+), draft AS (
+    INSERT INTO analysis_periods
+        (entity_type, entity_id, period_start, period_end, duration_hours, analyzed_at, period_number, status,
+         summary)
+    SELECT m.entity_type, m.entity_id, CAST(:instant AS timestamptz),
+           CAST(:instant AS timestamptz) + interval '1 microsecond', 0, CAST(:instant AS timestamptz),
+           (SELECT coalesce(max(p.period_number) + 1, 0) FROM analysis_periods p
+            WHERE p.entity_type = m.entity_type AND p.entity_id = m.entity_id AND p.status <> 'draft'),
+           'draft', ''
+    FROM missing m
+    RETURNING id, entity_type, entity_id
+)
+INSERT INTO temporal_pipeline.period_cut (cut_id, entity_type, entity_id, ready, period_id)
+SELECT CAST(:cut AS bigint), entity_type, entity_id, false, id FROM draft
+ON CONFLICT (cut_id, entity_type, entity_id) DO UPDATE SET period_id = excluded.period_id;
+
+-- name: point_contents
+-- Let the locked contents point to the application's period around them, else to their primary owner's draft.
+UPDATE contents c
+SET analysis_period_id = coalesce(due.application_period, k.period_id)
+FROM unnest(CAST(:contents AS uuid[]), CAST(:application_periods AS uuid[])) AS due (id, application_period)
+JOIN contents o ON o.id = due.id
+LEFT JOIN temporal_pipeline.period_cut k
+  ON k.cut_id = CAST(:cut AS bigint)
+ AND k.entity_type = CASE WHEN o.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
+ AND k.entity_id = coalesce(o.topic_id, o.user_id)
+WHERE c.id = due.id;
+
+-- name: vanished_drafts
+-- Drafts of a cut whose topic or user the application has deleted meanwhile.
+SELECT k.period_id
+FROM temporal_pipeline.period_cut k
+JOIN analysis_periods p ON p.id = k.period_id AND p.status = 'draft'
+WHERE k.cut_id = CAST(:cut AS bigint)
+  AND NOT EXISTS (
+      SELECT FROM temporal_pipeline.entity e WHERE e.entity_type = k.entity_type AND e.entity_id = k.entity_id
+  );
+
+-- name: delete_draft
+-- Remove a draft; its contents become due again.
+DELETE FROM analysis_periods WHERE id = CAST(:period AS uuid) AND status = 'draft';
+
+-- name: open_drafts
+-- Drafts of a cut that wait to be closed, and whether an older one of the same entity is still open.
+SELECT k.entity_type, k.entity_id, e.name, k.period_id, k.ready,
+       EXISTS (
+           SELECT FROM temporal_pipeline.period_cut older
+           JOIN analysis_periods d ON d.id = older.period_id AND d.status = 'draft'
+           WHERE older.entity_type = k.entity_type AND older.entity_id = k.entity_id AND older.cut_id < k.cut_id
+       ) AS older_is_open
+FROM temporal_pipeline.period_cut k
+JOIN analysis_periods p ON p.id = k.period_id AND p.status = 'draft'
+JOIN temporal_pipeline.entity e ON e.entity_type = k.entity_type AND e.entity_id = k.entity_id
+WHERE k.cut_id = CAST(:cut AS bigint)
+ORDER BY k.entity_type, k.entity_id;
+
+-- name: finish_cut
+-- A cut is finished when no draft of it is left.
+UPDATE temporal_pipeline.cut c
+SET finished_at = clock_timestamp(), finished_by = CAST(:run_id AS text)
+WHERE c.id = CAST(:cut AS bigint) AND c.finished_at IS NULL
+  AND NOT EXISTS (
+      SELECT FROM temporal_pipeline.period_cut k
+      JOIN analysis_periods p ON p.id = k.period_id AND p.status = 'draft'
+      WHERE k.cut_id = c.id
+  );
+
+-- name: periods_of_run
+-- The periods that a run closed, through its own cut or by finishing an earlier one.
+SELECT p.id, p.entity_type, p.entity_id, e.name, p.period_number, p.period_start, p.period_end,
+       p.content_count, p.summary_short
+FROM temporal_pipeline.cut c
+JOIN temporal_pipeline.period_cut k ON k.cut_id = c.id
+JOIN analysis_periods p ON p.id = k.period_id AND p.status <> 'draft'
+LEFT JOIN temporal_pipeline.entity e ON e.entity_type = p.entity_type AND e.entity_id = p.entity_id
+WHERE c.kind = 'update' AND CAST(:run_id AS text) IN (c.run_id, c.finished_by)
+ORDER BY p.entity_type, e.name, p.period_number;
+
+-- name: unlinked_due_of_run
+-- Contents that the cuts of a run had to link and did not.
+SELECT due.id FROM temporal_pipeline.cut c
+JOIN temporal_pipeline.period_cut k ON k.cut_id = c.id AND k.ready
+JOIN contents due
+  ON k.entity_id = coalesce(due.topic_id, due.user_id)
+ AND k.entity_type = CASE WHEN due.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
+WHERE CAST(:run_id AS text) IN (c.run_id, c.finished_by)
+  AND due.analysis_period_id IS NULL AND (due.topic_id IS NOT NULL OR due.user_id IS NOT NULL)
+  AND due.crawled_at <= c.instant AND due.crawled_at >= coalesce(c.since, '0001-01-02')
+  AND EXISTS (SELECT FROM temporal_pipeline.prepared_content done
+              WHERE done.content_id = due.id AND done.prepared_at <= c.started_at)
+ORDER BY due.id
+-- A row that the application holds at this moment is not overdue: the next cut links it.
+FOR SHARE OF due SKIP LOCKED;
+
+-- name: move_to_application_periods
+-- A period that the application closed while ours was a draft takes the contents inside its bounds.
+UPDATE contents c SET analysis_period_id = p.id
+FROM analysis_periods p
+WHERE c.analysis_period_id = CAST(:period AS uuid)
+  AND p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
+  AND p.status = 'active' AND c.crawled_at >= p.period_start AND c.crawled_at < p.period_end
+  AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id);
+
+-- name: bounds
+-- Number and bounds that a draft gets when it is closed now, and how many members it has.
+WITH member AS (
+    SELECT count(*) AS contents, min(c.crawled_at) AS first_crawled, max(c.crawled_at) AS last_crawled
+    FROM temporal_pipeline.period_member m JOIN contents c ON c.id = m.content_id
+    WHERE m.period_id = CAST(:period AS uuid)
+), earlier AS (
+    SELECT coalesce(max(p.period_number) + 1, 0) AS next_number,
+           max(p.period_end) FILTER (WHERE p.status = 'active') AS last_end
+    FROM analysis_periods p
+    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
+      AND p.status <> 'draft'
+), start AS (
+    SELECT coalesce(earlier.last_end, member.first_crawled) AS at FROM earlier, member
+)
+SELECT member.contents, earlier.next_number AS number, start.at AS period_start,
+       greatest(
+           start.at + interval '1 microsecond',
+           member.last_crawled + interval '1 microsecond',
+           CASE WHEN CAST(:ready AS boolean) AND e.last_crawl_at <= CAST(:instant AS timestamptz)
+                THEN e.last_crawl_at END
+       ) AS period_end
+FROM member, earlier, start, temporal_pipeline.entity e
+WHERE e.entity_type = CAST(:entity_type AS text) AND e.entity_id = CAST(:entity_id AS uuid);
+
+-- name: figures
+-- The metrics of a period's members; a metric value that is no number counts as missing and is counted.
+WITH member AS (
+    SELECT c.*,
+           temporal_pipeline.metric_number(c.metrics->'like_count') AS likes,
+           temporal_pipeline.metric_number(c.metrics->'retweet_count') AS retweets,
+           temporal_pipeline.metric_number(c.metrics->'reply_count') AS replies,
+           temporal_pipeline.metric_number(c.metrics->'quote_count') AS quotes,
+           temporal_pipeline.metric_number(c.metrics->'views_count') AS views
+    FROM temporal_pipeline.period_member m JOIN contents c ON c.id = m.content_id
+    WHERE m.period_id = CAST(:period AS uuid)
+)
+SELECT count(*) AS total_contents,
+       coalesce(sum(likes) FILTER (WHERE likes >= 0), 0) AS total_likes,
+       coalesce(sum(retweets) FILTER (WHERE retweets >= 0), 0) AS total_retweets,
+       coalesce(sum(replies) FILTER (WHERE replies >= 0), 0) AS total_replies,
+       coalesce(sum(quotes) FILTER (WHERE quotes >= 0), 0) AS total_quotes,
+       coalesce(sum(views) FILTER (WHERE views >= 0), 0) AS total_views,
+       round(100.0 * avg(CASE WHEN media_downloaded
+           OR CASE WHEN jsonb_typeof(data->'media') = 'array' THEN jsonb_array_length(data->'media') > 0 END
+           OR EXISTS (SELECT FROM content_media media WHERE media.content_id = member.id)
+           THEN 1 ELSE 0 END), 1)::double precision AS with_media_pct,
+       count(DISTINCT coalesce(author_uid, author_username)) AS unique_authors,
+       avg(relevance_score) AS avg_relevance,
+       count(*) FILTER (WHERE relevance_score >= 0.7) AS relevant_count,
+       avg(CASE WHEN text IS NOT NULL AND coalesce(likes, retweets, replies, quotes, views) IS NOT NULL
+                 AND published_at IS NOT NULL THEN 1.0 ELSE 0.0 END)::double precision AS quality,
+       count(*) FILTER (WHERE EXISTS (
+           SELECT FROM jsonb_each(CASE WHEN jsonb_typeof(metrics) = 'object' THEN metrics ELSE '{}' END) each
+           WHERE each.key IN ('like_count', 'retweet_count', 'reply_count', 'quote_count', 'views_count')
+             AND each.value <> 'null'
+             AND coalesce(temporal_pipeline.metric_number(each.value), -1) < 0
+       )) AS contents_with_nonsense_metrics,
+       count(*) FILTER (WHERE crawled_at < CAST(:period_start AS timestamptz)) AS late_arrivals,
+       (SELECT jsonb_object_agg(platform, n) FROM (
+           SELECT platform, count(*) AS n FROM member GROUP BY platform
+       ) per_platform) AS platforms
+FROM member;
+
+-- name: sample_texts
+-- Texts of a bounded sample of a period's members for term statistics; ids are random, so their order is no bias.
+SELECT c.text
+FROM temporal_pipeline.period_member m JOIN contents c ON c.id = m.content_id
+WHERE m.period_id = CAST(:period AS uuid) AND c.text IS NOT NULL
+ORDER BY c.id
+LIMIT CAST(:sample AS int);
+
+-- name: leading_posts
+-- The members with the most engagement.
+SELECT c.author_username, left(c.text, 300) AS text,
+       coalesce(greatest(temporal_pipeline.metric_number(c.metrics->'like_count'), 0), 0)
+     + coalesce(greatest(temporal_pipeline.metric_number(c.metrics->'retweet_count'), 0), 0)
+     + coalesce(greatest(temporal_pipeline.metric_number(c.metrics->'reply_count'), 0), 0)
+     + coalesce(greatest(temporal_pipeline.metric_number(c.metrics->'quote_count'), 0), 0) AS engagement
+FROM temporal_pipeline.period_member m JOIN contents c ON c.id = m.content_id
+WHERE m.period_id = CAST(:period AS uuid) AND c.text IS NOT NULL
+ORDER BY engagement DESC, c.id
+LIMIT 3;
+
+-- name: previous_period
+-- The active period of an entity before a number.
+SELECT p.id, p.period_number, p.metrics, p.duration_hours, p.knowledge_version, p.knowledge_doc
+FROM analysis_periods p
+WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
+  AND p.status = 'active' AND p.period_number < CAST(:number AS int)
+ORDER BY p.period_number DESC LIMIT 1;
+
+-- name: summary_was_used
+-- Whether another period of the entity already carries this text of the application.
+SELECT EXISTS (
+    SELECT FROM analysis_periods p
+    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
+      AND p.id <> CAST(:period AS uuid) AND p.status = 'active' AND p.summary = CAST(:summary AS text)
+);
+
+-- name: entity
+-- What the application says of an entity now.
+SELECT name, crawl_interval, last_crawl_at, last_summary, summary_data
+FROM temporal_pipeline.entity
+WHERE entity_type = CAST(:entity_type AS text) AND entity_id = CAST(:entity_id AS uuid);
+
+-- name: link_tasks
+-- Crawl tasks of an entity that ended up in a period: those that found its contents, and its own that ran before its end.
+WITH candidate AS (
+    SELECT c.task_id AS id FROM contents c WHERE c.analysis_period_id = CAST(:period AS uuid)
+    UNION
+    SELECT t.id FROM tasks t
+    WHERE (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
+      AND t.status IN ('completed', 'failed')
+      AND coalesce(t.started_at, t.created_at) < CAST(:period_end AS timestamptz)
+      AND CASE CAST(:entity_type AS text)
+              WHEN 'topic' THEN t.payload->>'topic_id' = CAST(:entity_id AS text)
+              ELSE t.payload->>'user_id' = CAST(:entity_id AS text) AND t.payload->>'topic_id' IS NULL
+          END
+)
+UPDATE tasks t SET period_id = CAST(:period AS uuid)
+FROM candidate
+WHERE t.id = candidate.id AND t.period_id IS NULL AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%');
+
+-- name: tasks_of_period
+-- The linked crawl tasks of a period: ids in order of time, and per label how many ran, found and failed.
+WITH linked AS (
+    SELECT t.id, t.label, t.status, coalesce(t.started_at, t.created_at) AS at,
+           coalesce(greatest(temporal_pipeline.metric_number(t.result->'tweets_found'), 0), found.contents) AS found
+    FROM tasks t
+    LEFT JOIN (
+        SELECT c.task_id, count(*) AS contents FROM contents c
+        WHERE c.analysis_period_id = CAST(:period AS uuid) GROUP BY c.task_id
+    ) found ON found.task_id = t.id
+    WHERE t.period_id = CAST(:period AS uuid)
+)
+SELECT coalesce(array_agg(id ORDER BY at, id), '{}') AS ids,
+       (SELECT coalesce(jsonb_object_agg(label, figures), '{}') FROM (
+           SELECT label, jsonb_build_object(
+               'runs', count(*), 'found', coalesce(sum(found), 0),
+               'failed', count(*) FILTER (WHERE status = 'failed')) AS figures
+           FROM linked GROUP BY label
+       ) per_label) AS summary
+FROM linked;
+
+-- name: link_chat_messages
+-- The conversation about an entity up to the end of a period belongs to that period.
+UPDATE chat_messages SET period_id = CAST(:period AS uuid)
+WHERE entity_type = CAST(:entity_type AS text) AND entity_id = CAST(:entity_id AS uuid)
+  AND period_id IS NULL AND created_at < CAST(:period_end AS timestamptz);
+
+-- name: chat_of_period
+-- How many messages of whom, and the latest question.
+SELECT count(*) AS messages, count(*) FILTER (WHERE role = 'user') AS questions,
+       (array_agg(left(content, 200) ORDER BY created_at DESC) FILTER (WHERE role = 'user'))[1] AS last_question
+FROM chat_messages WHERE period_id = CAST(:period AS uuid);
+
+-- name: activate
+-- Close a draft: everything that is known of the period, in one row.
+UPDATE analysis_periods SET
+    status = 'active',
+    period_number = CAST(:number AS int),
+    period_start = CAST(:period_start AS timestamptz),
+    period_end = CAST(:period_end AS timestamptz),
+    duration_hours = extract(epoch FROM CAST(:period_end AS timestamptz) - CAST(:period_start AS timestamptz)) / 3600,
+    content_count = CAST(:content_count AS int),
+    summary = CAST(:summary AS text),
+    summary_short = CAST(:summary_short AS text),
+    insights = CAST(:insights AS jsonb),
+    metrics = CAST(:metrics AS jsonb),
+    tasks_dispatched = CAST(:tasks_dispatched AS uuid[]),
+    tasks_summary = CAST(:tasks_summary AS jsonb),
+    chat_summary = CAST(:chat_summary AS text),
+    knowledge_version = CAST(:knowledge_version AS int),
+    knowledge_doc = CAST(:knowledge_doc AS text),
+    knowledge_diff = CAST(:knowledge_diff AS jsonb),
+    quality_score = CAST(:quality_score AS double precision),
+    completeness_score = CAST(:completeness_score AS double precision),
+    execution_log = CAST(:execution_log AS jsonb),
+    updated_at = clock_timestamp()
+WHERE id = CAST(:period AS uuid) AND status = 'draft';
+
+-- name: store_delta
+-- Compute and store what changed against the period before.
+SELECT recompute_metrics_delta(CAST(:period AS uuid));
+
+-- name: count_for_topic
+-- Bring a topic's counters into agreement with its active periods.
+UPDATE topics SET current_period_number = c.current_number, last_period_id = c.last_id, total_periods = c.total,
+       first_analysis_at = c.first_at, avg_period_duration_hours = c.avg_duration
+FROM (
+    SELECT max(period_number) AS current_number, (array_agg(id ORDER BY period_number DESC))[1] AS last_id,
+           count(*) AS total, min(analyzed_at) AS first_at,
+           avg(duration_hours) FILTER (WHERE duration_hours >= 1.0 / 60) AS avg_duration
+    FROM analysis_periods
+    WHERE entity_type = 'topic' AND entity_id = CAST(:entity_id AS uuid) AND status = 'active'
+) c
+WHERE topics.id = CAST(:entity_id AS uuid);
+
+-- name: count_for_user
+-- Bring a user's counters into agreement with its active periods.
+UPDATE users SET current_period_number = c.current_number, last_period_id = c.last_id, total_periods = c.total,
+       first_analysis_at = c.first_at, avg_period_duration_hours = c.avg_duration
+FROM (
+    SELECT max(period_number) AS current_number, (array_agg(id ORDER BY period_number DESC))[1] AS last_id,
+           count(*) AS total, min(analyzed_at) AS first_at,
+           avg(duration_hours) FILTER (WHERE duration_hours >= 1.0 / 60) AS avg_duration
+    FROM analysis_periods
+    WHERE entity_type = 'user' AND entity_id = CAST(:entity_id AS uuid) AND status = 'active'
+) c
+WHERE users.id = CAST(:entity_id AS uuid);
+
+-- name: period_digest
+-- What identifies the present state of all active periods of a kind.
+SELECT count(*) AS periods,
+       coalesce(sum(hashtextextended(id::text || content_count || metrics::text, 0)), 0)::text AS digest
+FROM analysis_periods
+WHERE status = 'active' AND (period_number = 0) = CAST(:is_zero AS boolean);
+
+-- name: period_to_reanalyse
+-- A period as it stands, locked, with what may hinder its being analysed again.
+SELECT p.id, p.entity_type, p.entity_id, e.name, p.period_number, p.period_start, p.period_end, p.status,
+       p.superseded_by,
+       NOT EXISTS (
+           SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
+       ) OR EXISTS (
+           SELECT FROM temporal_pipeline.period_cut mine
+           JOIN temporal_pipeline.period_cut beside ON beside.cut_id = mine.cut_id
+           JOIN analysis_periods other ON other.id = beside.period_id AND other.status IN ('draft', 'active')
+           WHERE mine.period_id = p.id AND NOT EXISTS (
+               SELECT FROM temporal_pipeline.period_stage done
+               WHERE done.period_id = other.id AND done.stage = 'snapshots'
+           )
+       ) AS is_unfrozen
+FROM analysis_periods p
+LEFT JOIN temporal_pipeline.entity e ON e.entity_type = p.entity_type AND e.entity_id = p.entity_id
+WHERE p.id = CAST(:period AS uuid)
+FOR UPDATE OF p;
+
+-- name: open_reanalysis
+-- A re-analysis is a cut of its own, finished in the transaction that begins it.
+INSERT INTO temporal_pipeline.cut (run_id, kind, instant, finished_at, finished_by)
+VALUES (CAST(:run_id AS text), 'reanalysis', now(), now(), CAST(:run_id AS text))
+RETURNING id, instant;
+
+-- name: insert_successor
+-- The draft that will take the place of a period: same entity, number and bounds.
+WITH successor AS (
+    INSERT INTO analysis_periods
+        (entity_type, entity_id, period_start, period_end, duration_hours, analyzed_at, period_number, status,
+         summary)
+    SELECT entity_type, entity_id, period_start, period_end, duration_hours, CAST(:instant AS timestamptz), period_number,
+           'draft', ''
+    FROM analysis_periods WHERE id = CAST(:period AS uuid)
+    RETURNING id, entity_type, entity_id
+)
+INSERT INTO temporal_pipeline.period_cut (cut_id, entity_type, entity_id, ready, period_id)
+SELECT CAST(:cut AS bigint), entity_type, entity_id, true, id FROM successor
+RETURNING period_id;
+
+-- name: supersede
+-- The old period stays readable, with the reason and its successor.
+UPDATE analysis_periods
+SET status = 'superseded', superseded_by = CAST(:successor AS uuid), supersession_reason = CAST(:reason AS text),
+    updated_at = clock_timestamp()
+WHERE id = CAST(:period AS uuid);
+
+-- name: refreeze_members
+-- The successor has the same members, as they are now.
+INSERT INTO period_content_snapshots
+    (period_id, content_id, contribution_type, relevance_score, text_snapshot, key_points_snapshot)
+SELECT CAST(:successor AS uuid), c.id, s.contribution_type, c.relevance_score, c.text, c.key_points
+FROM period_content_snapshots s JOIN contents c ON c.id = s.content_id
+WHERE s.period_id = CAST(:period AS uuid);
+
+-- name: mark_refrozen
+-- The successor's membership is fixed.
+INSERT INTO temporal_pipeline.period_stage (period_id, stage, method)
+SELECT CAST(:successor AS uuid), 'snapshots', method FROM temporal_pipeline.period_stage
+WHERE period_id = CAST(:period AS uuid) AND stage = 'snapshots';
+
+-- name: move_contents
+-- Contents point to the successor.
+UPDATE contents SET analysis_period_id = CAST(:successor AS uuid) WHERE analysis_period_id = CAST(:period AS uuid);
+
+-- name: move_tasks
+-- Crawl tasks point to the successor.
+UPDATE tasks SET period_id = CAST(:successor AS uuid) WHERE period_id = CAST(:period AS uuid);
+
+-- name: move_chat_messages
+-- Chat messages point to the successor.
+UPDATE chat_messages SET period_id = CAST(:successor AS uuid) WHERE period_id = CAST(:period AS uuid);
+
+-- name: following_period
+-- The period of ours after a number, whose delta is measured against it.
+SELECT p.id FROM analysis_periods p
+JOIN temporal_pipeline.period_cut ours ON ours.period_id = p.id
+WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
+  AND p.status = 'active' AND p.period_number > CAST(:number AS int)
+ORDER BY p.period_number LIMIT 1;
+
+-- name: overlapping_periods
+-- Pairs of active periods of one entity that share time, or bear the same number.
+SELECT a.entity_type, a.entity_id, a.period_number, b.period_number AS other_number
+FROM (
+    SELECT *, lead(id) OVER by_start AS next_id FROM analysis_periods WHERE status = 'active'
+    WINDOW by_start AS (PARTITION BY entity_type, entity_id ORDER BY period_start, period_end)
+) a
+JOIN analysis_periods b ON b.id = a.next_id
+WHERE b.period_start < a.period_end OR b.period_number = a.period_number
+ORDER BY 1, 2, 3;
+
+-- name: disagreeing_counters
+-- Entities of ours whose counters do not agree with their active periods.
+WITH counted AS (
+    SELECT p.entity_type, p.entity_id, count(*) AS periods, max(p.period_number) AS latest,
+           (array_agg(p.id ORDER BY p.period_number DESC))[1] AS latest_id,
+           bool_or(k.period_id IS NOT NULL) AS ours
+    FROM analysis_periods p LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id
+    WHERE p.status = 'active' GROUP BY p.entity_type, p.entity_id
+), counters AS (
+    SELECT 'topic' AS entity_type, id AS entity_id, total_periods, current_period_number, last_period_id FROM topics
+    UNION ALL
+    SELECT 'user', id, total_periods, current_period_number, last_period_id FROM users
+)
+SELECT e.entity_type, e.entity_id, e.total_periods, coalesce(c.periods, 0) AS active_periods,
+       e.current_period_number, c.latest AS latest_period
+FROM counters e LEFT JOIN counted c USING (entity_type, entity_id)
+WHERE coalesce(c.ours, true)
+  AND (e.total_periods, e.current_period_number, e.last_period_id)
+      IS DISTINCT FROM (coalesce(c.periods, 0), c.latest, c.latest_id)
+ORDER BY 1, 2;

@@ -1,0 +1,98 @@
+"""One real server per session; a migrated template database, cloned for each test that wants its own."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, make_url
+
+from temporal_pipeline.crosshot.replay import create_legacy_tables
+from temporal_pipeline.database import Database, normalise_url
+from temporal_pipeline.defs.schema.upgrade import upgrade
+from temporal_pipeline.embedded import attach
+from temporal_pipeline.settings import PROJECT_ROOT
+
+NewDatabase = Callable[[str | None], Iterator[Database]]
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """URL of a database from which others can be created: that of DATABASE_URL, else of an embedded server."""
+    if url := os.environ.get("DATABASE_URL"):
+        yield normalise_url(url)
+        return
+    with attach(PROJECT_ROOT / ".temporal_pipeline" / "tests") as attachment:
+        yield attachment.url("postgres")
+
+
+@contextmanager
+def temporary_database(server_url: str, template: str | None = None) -> Iterator[Database]:
+    """A database of its own, a clone of `template` if given, dropped at the end."""
+    name = f"test_{os.getpid()}_{uuid.uuid4().hex[:12]}"
+    admin_url = make_url(server_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template or "template0"}"')
+        database = Database(make_url(server_url).set(database=name).render_as_string(hide_password=False))
+        try:
+            yield database
+        finally:
+            database.dispose()
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _template(database: Database) -> str:
+    database.dispose()
+    name = make_url(database.url).database
+    assert name is not None
+    return name
+
+
+@pytest.fixture(scope="session")
+def legacy_template(server_url: str) -> Iterator[str]:
+    with temporary_database(server_url) as database:
+        create_legacy_tables(database)
+        yield _template(database)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(server_url: str, legacy_template: str) -> Iterator[str]:
+    with temporary_database(server_url, legacy_template) as database:
+        upgrade(database)
+        yield _template(database)
+
+
+@pytest.fixture
+def empty_database(server_url: str) -> Iterator[Database]:
+    with temporary_database(server_url) as database:
+        yield database
+
+
+@pytest.fixture
+def legacy_database(server_url: str, legacy_template: str) -> Iterator[Database]:
+    with temporary_database(server_url, legacy_template) as database:
+        yield database
+
+
+@pytest.fixture
+def database(server_url: str, migrated_template: str) -> Iterator[Database]:
+    """A migrated, empty database."""
+    with temporary_database(server_url, migrated_template) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def shared_database(server_url: str, migrated_template: str) -> Iterator[Database]:
+    with temporary_database(server_url, migrated_template) as database:
+        yield database
+
+
+@pytest.fixture
+def connection(shared_database: Database) -> Iterator[Connection]:
+    """A connection to a migrated database; what the test writes is rolled back."""
+    with shared_database.engine.connect() as connection:
+        transaction = connection.begin()
+        yield connection
+        transaction.rollback()

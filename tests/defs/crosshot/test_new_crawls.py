@@ -1,0 +1,282 @@
+"""The sensor against a real database: every answer, and a tick followed by its run."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from sqlalchemy import make_url, text
+
+from temporal_pipeline.database import Database
+from temporal_pipeline.definitions import definitions
+from tests.crosshot_rows import add_content, add_task, add_topic, at
+from tests.defs.periods.world import cut, periods_of, rows
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    return definitions()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def tick(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: object, cursor: str | None = None
+) -> Any:
+    """One evaluation of the sensor, as the daemon gets it."""
+    with dg.build_sensor_context(
+        instance, cursor, definitions=defs, resources={"database": database}
+    ) as context:
+        return defs.resolve_sensor_def("new_crawls").evaluate_tick(context)
+
+
+def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, job: str = "update") -> str:
+    location = RegisteredCodeLocationOrigin("temporal_pipeline")
+    run = dg.DagsterRun(
+        job_name=job,
+        run_id=str(uuid.uuid4()),
+        status=status,
+        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job),
+    )
+    return instance.add_run(run).run_id
+
+
+def add_due_content(database: Database) -> uuid.UUID:
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+        add_content(connection, topic=topic)
+    return topic
+
+
+def test_due_contents_request_a_run_of_everything_but_the_migration(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    add_due_content(database)
+    [request] = tick(defs, instance, database).run_requests
+    assert request.run_config == {"resources": {"scope": {"config": {"automatic": True}}}}
+    every_asset = defs.resolve_asset_graph().materializable_asset_keys
+    assert set(request.asset_selection) == every_asset - {dg.AssetKey("temporal_schema")}
+    assert {dg.AssetKey("content_relevance"), dg.AssetKey("mv_period_metrics_trend")} < every_asset
+
+
+def test_nothing_waits(defs: dg.Definitions, instance: dg.DagsterInstance, database: Database) -> None:
+    answer = tick(defs, instance, database)
+    assert answer.run_requests == []
+    assert "nothing waits" in answer.skip_message
+    assert answer.asset_events == []
+
+
+def test_an_entity_whose_crawl_is_running_waits(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    topic = add_due_content(database)
+    with database.transaction() as connection:
+        add_task(connection, topic=topic, started_at=at(0), status="running")
+        connection.execute(text("UPDATE contents SET discovered_at = now(), crawled_at = now()"))
+    answer = tick(defs, instance, database)
+    assert answer.run_requests == []
+    assert "1 because its crawl is running" in answer.skip_message
+
+
+def test_a_sensors_run_waits_until_half_an_interval_has_passed(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    topic = add_due_content(database)
+    cut(database)
+    with database.transaction() as connection:
+        content = add_content(connection, topic=topic, crawled_at=at(1))
+        connection.execute(text("UPDATE contents SET discovered_at = now()"))
+    assert "too little time since its last period" in tick(defs, instance, database).skip_message
+    with database.transaction() as connection:
+        connection.execute(
+            text("UPDATE contents SET crawled_at = crawled_at + :more WHERE id = :id"),
+            {"id": content, "more": timedelta(hours=3)},
+        )
+    assert len(tick(defs, instance, database).run_requests) == 1
+
+
+def test_an_unfinished_run_of_any_job_is_waited_for(defs: dg.Definitions, database: Database) -> None:
+    add_due_content(database)
+    for status, job in product(("QUEUED", "STARTING", "STARTED", "CANCELING"), ("update", "__ASSET_JOB")):
+        with dg.DagsterInstance.ephemeral() as instance:
+            run = add_run(instance, dg.DagsterRunStatus[status], job)
+            answer = tick(defs, instance, database)
+            assert answer.run_requests == []
+            assert f"run {run} is not finished yet" in answer.skip_message
+
+
+def test_a_run_that_left_contents_waiting_is_followed_by_another(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    add_due_content(database)
+    [first] = tick(defs, instance, database).run_requests
+    [again] = tick(defs, instance, database).run_requests
+    assert again.run_key == first.run_key
+    keys = {first.run_key}
+    for status in ("FAILURE", "CANCELED", "SUCCESS"):
+        add_run(instance, dg.DagsterRunStatus[status])
+        [next_request] = tick(defs, instance, database).run_requests
+        assert next_request.run_key not in keys
+        keys.add(next_request.run_key)
+
+
+def test_a_schema_that_is_not_at_head_is_named_with_the_remedy(
+    defs: dg.Definitions, instance: dg.DagsterInstance, legacy_database: Database
+) -> None:
+    answer = tick(defs, instance, legacy_database, cursor="kept")
+    assert answer.run_requests == []
+    assert "not at head; run `temporal-pipeline update` or the job `migrate`" in answer.skip_message
+    assert answer.cursor == "kept"
+
+
+def test_a_database_that_is_down_is_no_failing_tick(
+    defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    unreachable = Database("postgresql://somebody:secret@127.0.0.1:1/crosshot")
+    answer = tick(defs, instance, unreachable)
+    assert answer.run_requests == []
+    assert "cannot connect to" in answer.skip_message
+    assert "secret" not in answer.skip_message
+
+
+def test_contents_are_reported_when_there_is_new_work_and_only_then(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    topic = add_due_content(database)
+    first = tick(defs, instance, database)
+    [report] = first.asset_events
+    assert report.asset_key == dg.AssetKey("contents")
+    assert report.metadata["contents_ready"].value == 1
+    assert report.metadata["entities_waiting"].value == 1
+    assert tick(defs, instance, database, first.cursor).asset_events == []
+    with database.transaction() as connection:
+        add_content(connection, topic=topic)
+    second = tick(defs, instance, database, first.cursor)
+    [other] = second.asset_events
+    assert other.tags["dagster/data_version"] != report.tags["dagster/data_version"]
+    cut(database)
+    third = tick(defs, instance, database, second.cursor)
+    assert third.asset_events == []
+    assert third.cursor == second.cursor
+
+
+def test_a_cursor_that_cannot_be_read_starts_afresh(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    add_due_content(database)
+    fresh = tick(defs, instance, database)
+    for cursor in ("", "{not json", "\x00\N{SNOWMAN}", "x" * 100_000):
+        answer = tick(defs, instance, database, cursor)
+        assert len(answer.run_requests) == 1
+        assert len(answer.asset_events) == 1
+        assert answer.cursor == fresh.cursor
+
+
+def test_a_tick_leaves_no_connection_behind(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    database: Database,
+    server_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_due_content(database)
+    database.engine.dispose()
+    monkeypatch.setenv("DATABASE_URL", database.url)
+    resource = defs.get_repository_def().get_top_level_resources()["database"]
+    assert len(tick(defs, instance, resource).run_requests) == 1
+    observer = Database(server_url)
+    try:
+        [row] = rows(
+            observer,
+            "SELECT count(*) AS connections FROM pg_stat_activity WHERE datname = :name",
+            name=make_url(database.url).database,
+        )
+    finally:
+        observer.dispose()
+    assert row.connections == 0
+
+
+def run_requested(
+    defs: dg.Definitions, instance: dg.DagsterInstance, request: dg.RunRequest
+) -> dg.ExecuteInProcessResult:
+    """What the daemon's launcher does with a request, in this process."""
+    return defs.resolve_job_def("update").execute_in_process(
+        run_config=request.run_config,
+        asset_selection=request.asset_selection,
+        instance=instance,
+        raise_on_error=False,
+    )
+
+
+def unsynced(defs: dg.Definitions, instance: dg.DagsterInstance) -> set[str]:
+    """The assets that the UI shows as unsynced."""
+    graph = defs.resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    stale = {key for key in graph.materializable_asset_keys if resolver.get_status(key) == StaleStatus.STALE}
+    return {key.to_user_string() for key in stale}
+
+
+@pytest.mark.slow
+def test_a_tick_and_its_run_bring_new_crawls_into_periods(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    topic = add_due_content(database)
+    monkeypatch.setenv("DATABASE_URL", database.url)
+    cursor = None
+    for number in range(2):
+        answer = tick(defs, instance, database, cursor)
+        cursor = answer.cursor
+        for report in answer.asset_events:
+            instance.report_runless_asset_event(report)
+        [request] = answer.run_requests
+        assert unsynced(defs, instance) == ({"content_relevance"} if number else set())
+        result = run_requested(defs, instance, request)
+        assert result.success
+        ran = {event.asset_key for event in result.get_asset_materialization_events()}
+        assert ran == set(request.asset_selection)
+        checked = {evaluation.asset_key for evaluation in result.get_asset_check_evaluations()}
+        assert dg.AssetKey("analysis_periods") in checked
+        assert dg.AssetKey("temporal_schema") not in checked
+        assert unsynced(defs, instance) == set()
+        assert "nothing waits" in tick(defs, instance, database, cursor).skip_message
+        with database.transaction() as connection:
+            add_content(connection, topic=topic, crawled_at=at(6))
+    periods = periods_of(database, topic)
+    assert [(period.status, period.content_count) for period in periods] == [("active", 1), ("active", 1)]
+
+
+def test_a_run_of_the_sensor_never_migrates(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    legacy_database: Database,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_due_content(database)
+    [request] = tick(defs, instance, database).run_requests
+    monkeypatch.setenv("DATABASE_URL", legacy_database.url)
+    result = run_requested(defs, instance, request)
+    assert not result.success
+    failed = [event for event in result.all_events if event.is_step_failure]
+    [failure] = [event.step_failure_data for event in failed if event.step_key == "content_relevance"]
+    told = str(failure.error)
+    assert "the schema is not at 20260301_0300 but at no revision" in told
+    assert "remedy: run `temporal-pipeline update`" in told
+    assert rows(legacy_database, "SELECT to_regclass('analysis_periods') AS found")[0].found is None

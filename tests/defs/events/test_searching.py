@@ -1,0 +1,407 @@
+"""The search for events against a database: what is written, when, and what is never touched."""
+
+import uuid
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Row, text
+
+from temporal_pipeline.database import Database
+from temporal_pipeline.defs.events.searching import detect_events
+from temporal_pipeline.entities import Entity
+from tests.crosshot_rows import add_task, add_topic, add_user, at
+from tests.defs.events.world import add_period, crawl_hour
+
+BURST = 20
+QUIET_AGAIN = 27
+
+
+def rows(database: Database, sql: str, **parameters: Any) -> Sequence[Row[Any]]:
+    with database.transaction() as connection:
+        result = connection.execute(text(sql), parameters)
+        return result.all() if result.returns_rows else []
+
+
+def events(database: Database) -> Sequence[Row[Any]]:
+    return rows(database, "SELECT * FROM temporal_events ORDER BY first_detected_at, id")
+
+
+def add_burst_topic(
+    database: Database, name: str = "AI agents", *, hours: int = 30, burst: int = 30
+) -> uuid.UUID:
+    """Two posts an hour, and in hour 20 a burst about an outage."""
+    with database.transaction() as connection:
+        topic = add_topic(connection, name)
+        for hour in range(hours):
+            if hour == BURST:
+                crawl_hour(
+                    connection, hour, burst, topic=topic, words="an outage of everything", likes=range(100)
+                )
+            else:
+                crawl_hour(connection, hour, 2, topic=topic)
+    return topic
+
+
+def close(database: Database, topic: uuid.UUID, number: int, start: float, end: float) -> uuid.UUID:
+    with database.transaction() as connection:
+        return add_period(connection, "topic", topic, number, at(start), at(end))
+
+
+def test_a_burst_is_one_event_with_its_evidence(database: Database):
+    topic = add_burst_topic(database)
+    period = close(database, topic, 0, 0, 31)
+    report = detect_events(database, "run")
+    assert (report.entities, report.opened, report.resolved, report.failed) == (1, 1, 1, [])
+    (event,) = events(database)
+    assert (event.entity_type, event.entity_id, event.period_id) == ("topic", topic, period)
+    assert (event.event_type, event.severity) == ("anomaly", "critical")
+    assert event.title.startswith("AI agents: 30 posts at 2026-01-05 20:00 UTC, 14.8× the usual 2 per hour (")
+    assert "outage" in event.title
+    assert event.metadata["key"] == "volume_up"
+    assert event.metadata["onset"] == event.metadata["last_alarm"] == at(BURST).isoformat()
+    assert event.metadata["peak_count"] == event.metadata["posts"] == 30
+    assert event.first_detected_at > at(BURST + 1)
+    assert event.resolved_at == at(QUIET_AGAIN)
+    evidence = rows(
+        database,
+        "SELECT k.relevance_to_event AS weight, c.text, c.metrics FROM event_contents k "
+        "JOIN contents c ON c.id = k.content_id ORDER BY weight DESC",
+    )
+    assert len(evidence) == 30
+    assert {row.text for row in evidence} == {"an outage of everything"}
+    assert all(0 <= row.weight <= 1 for row in evidence)
+    assert evidence[0].metrics["like_count"] == 29
+    assert report.rows_written == 31
+
+
+def test_the_event_is_known_with_the_post_that_crossed_the_threshold(database: Database):
+    topic = add_burst_topic(database)
+    close(database, topic, 0, 0, 31)
+    detect_events(database, "run")
+    (event,) = events(database)
+    nth = event.metadata["threshold_count"]
+    assert 2 < nth < 30
+    (crossing,) = rows(
+        database,
+        "SELECT crawled_at FROM contents WHERE topic_id = :topic AND published_at = :at "
+        "ORDER BY crawled_at OFFSET :nth - 1 LIMIT 1",
+        topic=topic,
+        at=at(BURST + 0.5),
+        nth=nth,
+    )
+    assert event.first_detected_at == crossing.crawled_at
+
+
+def test_a_second_run_writes_nothing(database: Database):
+    close(database, add_burst_topic(database), 0, 0, 31)
+    detect_events(database, "run")
+    before = events(database)
+    report = detect_events(database, "again")
+    assert (report.entities, report.rows_written) == (0, 0)
+    assert events(database) == before
+
+
+def test_searching_again_what_is_known_changes_nothing(database: Database):
+    close(database, add_burst_topic(database), 0, 0, 31)
+    detect_events(database, "run")
+    before = events(database), rows(database, "SELECT * FROM event_contents ORDER BY 1, 2")
+    rows(database, "DELETE FROM temporal_pipeline.period_stage WHERE stage = 'events'")
+    report = detect_events(database, "again")
+    assert (report.entities, report.rows_written) == (1, 0)
+    assert (events(database), rows(database, "SELECT * FROM event_contents ORDER BY 1, 2")) == before
+
+
+def test_only_frozen_periods_are_searched(database: Database):
+    topic = add_burst_topic(database)
+    with database.transaction() as connection:
+        add_period(connection, "topic", topic, 0, at(0), at(31), is_frozen=False)
+    assert detect_events(database, "run").entities == 0
+
+
+def test_an_event_opens_grows_resolves_and_reopens_as_one_row(database: Database):
+    topic = add_burst_topic(database, hours=24)
+    first = close(database, topic, 0, 0, 24)
+    assert detect_events(database, "1").opened == 1
+    (opened,) = events(database)
+    assert opened.resolved_at is None
+    assert opened.period_id == first
+
+    with database.transaction() as connection:
+        for hour in range(24, 30):
+            crawl_hour(connection, hour, 2, topic=topic)
+    close(database, topic, 1, 24, 31)
+    report = detect_events(database, "2")
+    assert (report.opened, report.updated, report.resolved, report.evidence) == (0, 1, 1, 0)
+    (resolved,) = events(database)
+    assert (resolved.id, resolved.resolved_at) == (opened.id, at(QUIET_AGAIN))
+    assert resolved.resolution_note is not None
+    assert (resolved.title, resolved.first_detected_at) == (opened.title, opened.first_detected_at)
+
+    with database.transaction() as connection:
+        for hour in range(30, 34):
+            crawl_hour(connection, hour, 90 if hour == 32 else 2, topic=topic, words="rollback of the outage")
+    close(database, topic, 2, 31, 35)
+    report = detect_events(database, "3")
+    assert (report.opened, report.updated, report.resolved) == (0, 1, 0)
+    (reopened,) = events(database)
+    assert (reopened.id, reopened.period_id, reopened.resolved_at) == (opened.id, first, None)
+    assert reopened.resolution_note is None
+    assert reopened.metadata["last_alarm"] == at(32).isoformat()
+    assert reopened.title.startswith("AI agents: 90 posts")
+    assert reopened.first_detected_at == opened.first_detected_at
+    (count,) = rows(database, "SELECT count(*) FROM event_contents")
+    assert count[0] == 50
+
+
+def test_a_burst_more_than_a_day_later_is_another_event(database: Database):
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+        for hour in range(60):
+            crawl_hour(connection, hour, 40 if hour in (20, 50) else 2, topic=topic)
+    close(database, topic, 0, 0, 61)
+    detect_events(database, "run")
+    assert [event.metadata["onset"] for event in events(database)] == [at(20).isoformat(), at(50).isoformat()]
+
+
+def test_severity_is_never_lowered_and_deleted_posts_leave_the_evidence(database: Database):
+    topic = add_burst_topic(database)
+    close(database, topic, 0, 0, 31)
+    detect_events(database, "run")
+    rows(
+        database,
+        "DELETE FROM contents WHERE id IN (SELECT content_id FROM event_contents "
+        "ORDER BY relevance_to_event DESC LIMIT 15)",
+    )
+    rows(database, "DELETE FROM temporal_pipeline.period_stage WHERE stage = 'events'")
+    detect_events(database, "again")
+    (event,) = events(database)
+    assert event.severity == "critical"
+    assert event.metadata["peak_count"] == 15
+    assert len(rows(database, "SELECT * FROM event_contents")) == 15
+
+
+def test_hours_that_no_crawl_covers_are_not_silence(database: Database):
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+        for hour in (*range(10), *range(30, 40)):
+            crawl_hour(connection, hour, 6, topic=topic)
+    close(database, topic, 0, 0, 41)
+    detect_events(database, "run")
+    assert events(database) == []
+
+
+def test_crawls_after_the_last_period_are_not_looked_at(database: Database):
+    topic = add_burst_topic(database, hours=22)
+    close(database, topic, 0, 0, 22.5)
+    with database.transaction() as connection:
+        for hour in range(23, 40):
+            add_task(connection, topic=topic, started_at=at(hour + 1))
+    detect_events(database, "run")
+    (event,) = events(database)
+    assert event.resolved_at is None
+
+
+def test_posts_that_are_not_linked_do_not_count(database: Database):
+    topic = add_burst_topic(database)
+    with database.transaction() as connection:
+        add_period(connection, "topic", topic, 0, at(0), at(31), sets_pointers=False)
+    assert detect_events(database, "run").entities == 1
+    assert events(database) == []
+
+
+def test_a_users_event_lies_in_the_users_own_period(database: Database):
+    with database.transaction() as connection:
+        topic, user = add_topic(connection), add_user(connection)
+        for hour in range(30):
+            crawl_hour(connection, hour, 30 if hour == BURST else 2, topic=topic, user=user)
+        topics = add_period(connection, "topic", topic, 0, at(0), at(31))
+        early = add_period(connection, "user", user, 0, at(0), at(12), sets_pointers=False)
+        late = add_period(connection, "user", user, 1, at(12), at(31), sets_pointers=False)
+    report = detect_events(database, "run")
+    assert report.opened == 2
+    assert {(event.entity_type, event.period_id) for event in events(database)} == {
+        ("topic", topics),
+        ("user", late),
+    }
+    done = rows(database, "SELECT period_id FROM temporal_pipeline.period_stage WHERE stage = 'events'")
+    assert {row.period_id for row in done} == {topics, early, late}
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_without_a_snapshot_the_period_is_found_by_time_else_the_latest(database: Database, snapshot: bool):
+    with database.transaction() as connection:
+        topic, user = add_topic(connection), add_user(connection)
+        for hour in range(30):
+            crawl_hour(connection, hour, 30 if hour == BURST else 2, topic=topic, user=user)
+        add_period(connection, "topic", topic, 0, at(0), at(31))
+        first = add_period(
+            connection, "user", user, 0, at(0), at(22 if snapshot else 15), sets_pointers=False
+        )
+        latest = add_period(connection, "user", user, 1, at(29), at(31), sets_pointers=False)
+        connection.execute(text("DELETE FROM period_content_snapshots"))
+    detect_events(database, "run")
+    (event,) = (event for event in events(database) if event.entity_type == "user")
+    assert event.period_id == (first if snapshot else latest)
+
+
+def test_events_of_people_and_of_the_application_are_never_touched(database: Database):
+    topic = add_burst_topic(database)
+    period = close(database, topic, 0, 0, 31)
+    for metadata in ("{}", '{"key": "volume_up"}', '{"key": "other", "method": "counts-1"}'):
+        rows(
+            database,
+            "INSERT INTO temporal_events (period_id, entity_type, entity_id, event_type, title, description, "
+            "  first_detected_at, metadata) "
+            "VALUES (:period, 'topic', :topic, 'anomaly', 'mine', '', :at, CAST(:metadata AS jsonb))",
+            period=period,
+            topic=topic,
+            at=at(BURST),
+            metadata=metadata,
+        )
+    before = rows(database, "SELECT * FROM temporal_events WHERE title = 'mine' ORDER BY id")
+    assert detect_events(database, "run").opened == 1
+    assert rows(database, "SELECT * FROM temporal_events WHERE title = 'mine' ORDER BY id") == before
+
+
+def test_the_end_that_a_person_set_stays(database: Database):
+    topic = add_burst_topic(database, hours=24)
+    close(database, topic, 0, 0, 24)
+    detect_events(database, "1")
+    rows(database, "UPDATE temporal_events SET resolved_at = :at, resolution_note = 'false alarm'", at=at(22))
+    with database.transaction() as connection:
+        for hour in range(24, 34):
+            crawl_hour(connection, hour, 90 if hour == 25 else 2, topic=topic)
+    close(database, topic, 1, 24, 35)
+    assert detect_events(database, "2").updated == 1
+    (event,) = events(database)
+    assert (event.resolved_at, event.resolution_note) == (at(22), "false alarm")
+    assert event.metadata["peak_count"] == 90
+
+
+def test_evidence_that_a_person_added_stays(database: Database):
+    topic = add_burst_topic(database, hours=24)
+    close(database, topic, 0, 0, 24)
+    detect_events(database, "1")
+    rows(
+        database,
+        "INSERT INTO event_contents (event_id, content_id, relevance_to_event) "
+        "SELECT v.id, c.id, 0.123 FROM temporal_events v, contents c ORDER BY c.crawled_at LIMIT 1",
+    )
+    with database.transaction() as connection:
+        crawl_hour(connection, 24, 90, topic=topic)
+        crawl_hour(connection, 25, 2, topic=topic)
+    close(database, topic, 1, 24, 27)
+    assert detect_events(database, "2").updated == 1
+    assert len(rows(database, "SELECT * FROM event_contents WHERE relevance_to_event = 0.123")) == 1
+
+
+def test_an_open_event_whose_hours_no_longer_stand_out_is_resolved(database: Database):
+    topic = add_burst_topic(database, hours=24)
+    close(database, topic, 0, 0, 24)
+    detect_events(database, "1")
+    rows(database, "DELETE FROM contents WHERE id IN (SELECT content_id FROM event_contents)")
+    with database.transaction() as connection:
+        for hour in range(24, 30):
+            crawl_hour(connection, hour, 2, topic=topic)
+    close(database, topic, 1, 24, 31)
+    report = detect_events(database, "2")
+    assert (report.opened, report.updated, report.resolved) == (0, 1, 1)
+    (event,) = events(database)
+    assert event.resolved_at == at(QUIET_AGAIN)
+    assert event.resolution_note.startswith("With what is known now")
+
+
+def test_the_events_of_a_superseded_period_are_history(database: Database):
+    topic = add_burst_topic(database)
+    old = close(database, topic, 0, 0, 31)
+    detect_events(database, "1")
+    (before,) = events(database)
+    rows(database, "UPDATE analysis_periods SET status = 'superseded'")
+    new = close(database, topic, 0, 0, 31)
+    assert detect_events(database, "2").opened == 1
+    assert {event.period_id for event in events(database)} == {old, new}
+    assert before in events(database)
+
+
+def test_one_entity_that_fails_is_recorded_and_the_others_commit(database: Database):
+    good, bad = add_burst_topic(database, "good"), add_burst_topic(database, "bad")
+    for topic in (good, bad):
+        close(database, topic, 0, 0, 24)
+    detect_events(database, "1")
+    rows(
+        database,
+        "UPDATE temporal_events SET metadata = jsonb_set(metadata, '{onset}', '\"nonsense\"') "
+        "WHERE entity_id = :bad",
+        bad=bad,
+    )
+    for topic in (good, bad):
+        close(database, topic, 1, 24, 31)
+    report = detect_events(database, "2")
+    assert [(entity.name, "nonsense" in reason) for entity, reason in report.failed] == [("bad", True)]
+    assert (report.entities, report.updated) == (1, 1)
+    assert [row.stage for row in rows(database, "SELECT * FROM temporal_pipeline.problem")] == ["events"]
+    rows(
+        database,
+        "UPDATE temporal_events SET metadata = metadata || jsonb_build_object('onset', CAST(:onset AS text)) "
+        "WHERE entity_id = :bad",
+        onset=at(BURST).isoformat(),
+        bad=bad,
+    )
+    assert detect_events(database, "3").failed == []
+    assert rows(database, "SELECT * FROM temporal_pipeline.problem") == []
+
+
+def test_a_post_dated_long_ago_costs_nothing(database: Database):
+    topic = add_burst_topic(database)
+    rows(
+        database,
+        "UPDATE contents SET published_at = '-infinity' "
+        "WHERE id = (SELECT id FROM contents ORDER BY crawled_at LIMIT 1)",
+    )
+    close(database, topic, 0, 0, 31)
+    assert detect_events(database, "run").opened == 1
+
+
+def test_entities_and_since_narrow_the_search(database: Database):
+    one, two = add_burst_topic(database, "one"), add_burst_topic(database, "two")
+    for topic in (one, two):
+        close(database, topic, 0, 0, 31)
+    assert detect_events(database, "1", since=at(32)).entities == 0
+    assert detect_events(database, "2", entities=[Entity("topic", one, "one")]).entities == 1
+    assert {event.entity_id for event in events(database)} == {one}
+
+
+def test_small_batches_write_the_same(database: Database):
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+        for hour in range(120):
+            crawl_hour(connection, hour, 40 if hour % 30 == 20 else 2, topic=topic)
+    close(database, topic, 0, 0, 121)
+    assert detect_events(database, "run", batch_size=1).opened == 4
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(5, 55), min_size=1, max_size=4, unique=True).map(sorted))
+def test_searching_round_by_round_finds_what_searching_at_once_finds(database: Database, cuts: list[int]):
+    rows(database, "TRUNCATE topics, contents, analysis_periods CASCADE")
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+        for hour in range(60):
+            crawl_hour(connection, hour, 30 if hour in (20, 51) else 2, topic=topic)
+    bounds = [0, *cuts, 61]
+    for number, (start, end) in enumerate(pairwise(bounds)):
+        close(database, topic, number, start, end)
+        detect_events(database, str(number))
+    figures = (
+        "SELECT entity_id, severity, resolved_at, metadata - 'evidence_at' FROM temporal_events ORDER BY 4"
+    )
+    step_by_step = rows(database, figures)
+    rows(database, "DELETE FROM temporal_events")
+    rows(database, "DELETE FROM temporal_pipeline.period_stage WHERE stage = 'events'")
+    detect_events(database, "at once")
+    assert rows(database, figures) == step_by_step
+    assert len(step_by_step) == 2

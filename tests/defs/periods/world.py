@@ -1,0 +1,60 @@
+"""What the tests of periods look at."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from temporal_pipeline.database import Database
+from temporal_pipeline.defs.periods.cutting import CutReport, perform_cut
+from tests.crosshot_rows import mark_prepared
+
+
+def cut(database: Database, **options: Any) -> CutReport:
+    """A run of the periods stage by itself, with all contents prepared."""
+    with database.transaction() as connection:
+        mark_prepared(connection)
+    return perform_cut(database, uuid.uuid4().hex, **options)
+
+
+def rows(database: Database, sql: str, **values: Any) -> list[Row[Any]]:
+    with database.transaction(read_only=True) as connection:
+        return list(connection.execute(text(sql), values).all())
+
+
+def periods_of(database: Database, entity: uuid.UUID) -> list[Row[Any]]:
+    """All periods of an entity that are not drafts, by number."""
+    return rows(
+        database,
+        "SELECT * FROM analysis_periods WHERE entity_id = :entity AND status <> 'draft' "
+        "ORDER BY period_number, created_at",
+        entity=entity,
+    )
+
+
+def members(database: Database, period: uuid.UUID) -> set[uuid.UUID]:
+    sql = "SELECT content_id FROM temporal_pipeline.period_member WHERE period_id = :period"
+    return {row.content_id for row in rows(database, sql, period=period)}
+
+
+def pointer(database: Database, content: uuid.UUID) -> uuid.UUID | None:
+    [row] = rows(database, "SELECT analysis_period_id FROM contents WHERE id = :content", content=content)
+    period: uuid.UUID | None = row.analysis_period_id
+    return period
+
+
+def digest(database: Database) -> dict[str, str]:
+    """What every table holds, physical row versions included: equal digests mean that nothing was written."""
+    tables = rows(
+        database,
+        "SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind = 'r' AND n.nspname IN ('public', 'temporal_pipeline')",
+    )
+    return {
+        table.name: rows(
+            database,
+            f"SELECT md5(coalesce(string_agg(x, ',' ORDER BY x), '')) AS d "
+            f"FROM (SELECT ctid::text || xmin::text || t::text AS x FROM {table.name} t) rows",
+        )[0].d
+        for table in tables
+    }
