@@ -97,15 +97,15 @@ class Task:
         return _owners(self.topic, self.user)
 
     def as_of(self, until: datetime | None) -> Self:
-        """The task as it stood at `until`: what ended or began later had not done so yet."""
-        task = self
-        if until is not None and task.completed_at is not None and task.completed_at > until:
-            task = replace(task, completed_at=None, status=_not_beyond(task.status, "running"))
-        if until is not None and task.started_at is not None and task.started_at > until:
-            task = replace(task, started_at=None, status=_not_beyond(task.status, "pending"))
-        if until is not None and task.time > until:
-            task = replace(task, status="pending")
-        return task
+        """The task as it stood at `until`: before its end, only that somebody wants it.
+
+        The crawler writes a task down so that its contents can refer to it, and need not touch it again
+        before it ends. Nor should anything wait for the end of a crawl that only a later slice brings.
+        """
+        ended = max(time for time in (self.time, self.started_at, self.completed_at) if time is not None)
+        if until is None or ended <= until:
+            return self
+        return replace(self, status="pending", started_at=None, completed_at=None)
 
     def row(self) -> dict[str, Any]:
         """The row of `tasks`, as JSON can say it; `content_ids` fill up as the contents are loaded."""
@@ -213,8 +213,3 @@ def name_of(record: Record) -> Reference:
 def _owners(topic: UUID | None, user: UUID | None) -> tuple[Reference, ...]:
     owners: tuple[tuple[Kind, UUID | None], ...] = (("topic", topic), ("user", user))
     return tuple((kind, id_) for kind, id_ in owners if id_ is not None)
-
-
-def _not_beyond(status: str, furthest: str) -> str:
-    """The earlier of two stages of a task's life."""
-    return min(status, furthest, key=TASK_STATUSES.index)

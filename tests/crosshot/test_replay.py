@@ -203,13 +203,13 @@ def test_a_slice_never_holds_what_is_later(
     assert not any(row["completed_at"] is None and row["result"] for row in loaded["tasks"])
 
 
-def test_a_crawl_under_way_is_running_in_the_slice_and_completed_in_the_next(
+def test_a_crawl_under_way_is_pending_in_the_slice_and_completed_in_the_next(
     legacy_database: Database, tmp_path: Path
 ) -> None:
     path = write_export(tmp_path / "export", [topic(), task(), content()])
     replay(legacy_database, path, until=at(4))
     (row,) = rows(legacy_database)["tasks"]
-    assert (row["status"], row["completed_at"], row["result"]) == ("running", None, None)
+    assert (row["status"], row["completed_at"], row["result"]) == ("pending", None, None)
     assert rows(legacy_database)["topics"][0]["last_crawl_at"] is None
 
     assert replay(legacy_database, path).updated == {"task": 1}

@@ -1,0 +1,117 @@
+"""Connections, transactions and locks, and what a user is told when they cannot be had."""
+
+import threading
+
+import psycopg
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from temporal_pipeline.database import Database, Queries, normalise_url
+from temporal_pipeline.errors import PipelineError
+from tests.crosshot_rows import add_topic
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg2"])
+def test_every_usual_spelling_of_a_url_is_understood(scheme: str) -> None:
+    assert normalise_url(f"{scheme}://u:p%40ss@h:1/d?a=b") == "postgresql+psycopg://u:p%40ss@h:1/d?a=b"
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "not a url with secret", "sqlite:///secret"])
+def test_what_is_no_postgresql_url_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(PipelineError) as error:
+        normalise_url(url)
+    assert error.value.exit_code == 2
+    assert "secret" not in str(error.value)
+
+
+def test_an_unreachable_server_is_told_without_the_password() -> None:
+    database = Database("postgresql://user:hunter2@127.0.0.1:1/nothing")
+    with pytest.raises(PipelineError, match="cannot connect to") as error, database.transaction():
+        pass
+    assert "hunter2" not in str(error.value)
+    assert "not localhost" in error.value.hint
+
+
+def test_a_missing_database_is_told_by_name(server_url: str) -> None:
+    url = make_url(server_url).set(database="there_is_none").render_as_string(hide_password=False)
+    with pytest.raises(PipelineError, match='"there_is_none" does not exist'), Database(url).transaction():
+        pass
+
+
+def test_an_error_rolls_everything_back(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        add_topic(connection)
+        raise ZeroDivisionError
+    with database.transaction() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM topics")) == 0
+
+
+def test_a_read_only_transaction_refuses_to_write_and_leaves_no_trace_on_its_connection(
+    database: Database,
+) -> None:
+    with pytest.raises(DBAPIError) as error, database.transaction(read_only=True) as connection:
+        add_topic(connection)
+    assert isinstance(error.value.orig, psycopg.errors.ReadOnlySqlTransaction)
+    with database.transaction() as connection:
+        add_topic(connection)
+
+
+def test_write_gives_way_and_tries_again(database: Database) -> None:
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+    rename = text("UPDATE topics SET name = :name WHERE id = :topic")
+    attempts = 0
+
+    def work(connection):  # type: ignore[no-untyped-def]
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2:
+            application.rollback()
+        connection.execute(rename, {"name": "ours", "topic": topic})
+
+    with database.engine.connect() as application:
+        application.execute(rename, {"name": "theirs", "topic": topic})
+        database.write(work)
+    assert attempts == 2
+    with database.transaction() as connection:
+        assert connection.scalar(text("SELECT name FROM topics")) == "ours"
+
+
+def test_write_passes_on_what_is_not_about_locks(database: Database) -> None:
+    with pytest.raises(DBAPIError, match="division by zero"):
+        database.write(lambda connection: connection.execute(text("SELECT 1 / 0")))
+
+
+def test_an_exclusive_concern_is_free_again_after_an_error_and_does_not_hinder_others(
+    database: Database,
+) -> None:
+    with pytest.raises(ZeroDivisionError), database.exclusive("one thing"):
+        raise ZeroDivisionError
+    with database.exclusive("one thing"), database.exclusive("another thing"):
+        pass
+
+
+def test_who_comes_second_waits(database: Database) -> None:
+    inside = threading.Event()
+    order: list[str] = []
+
+    def first() -> None:
+        with database.exclusive("thing"):
+            inside.set()
+            with database.transaction() as connection:
+                connection.execute(text("SELECT pg_sleep(0.3)"))
+            order.append("first")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    inside.wait(10)
+    with database.exclusive("thing"):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_an_unknown_query_is_named() -> None:
+    with pytest.raises(KeyError, match="no query 'nonsense' in temporal_pipeline.defs.periods"):
+        Queries("temporal_pipeline.defs.periods")["nonsense"]
