@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from alembic import command
-from sqlalchemy import Row, make_url, text
+from sqlalchemy import Row, text
 
+from temporal_pipeline.dagster_home import libpq_url
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.schema.apply import apply
 from temporal_pipeline.defs.schema.steps import Step
@@ -31,14 +32,17 @@ def programs() -> Path:
     return find_place(PROJECT_ROOT / ".temporal_pipeline" / "tests").bin
 
 
-def libpq_url(database: Database) -> str:
-    return make_url(database.url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def schema_of(database: Database) -> str:
     """The schema of the whole database as pg_dump writes it."""
     dumped = subprocess.run(
-        [programs() / "pg_dump", "--schema-only", "--no-owner", "--restrict-key=x", libpq_url(database)],
+        [
+            programs() / "pg_dump",
+            "--schema-only",
+            "--no-owner",
+            "--no-acl",
+            "--restrict-key=x",
+            libpq_url(database),
+        ],
         capture_output=True,
         text=True,
         check=False,

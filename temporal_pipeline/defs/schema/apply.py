@@ -71,10 +71,9 @@ def apply(connection: Connection, steps: Sequence[Step], max_wait: float = MAX_W
     `connection` is in AUTOCOMMIT. Safe to kill and to repeat. Raises PipelineError: exit code 5 when a lock
     is not to be had within `max_wait` seconds, naming who holds it.
     """
-    if not pending(connection, steps):
-        return []
     executed = []
-    for step in steps:
+    for step in pending(connection, steps):
+        # One before may have brought it about as well.
         if statements := missing_statements(connection, step):
             log.info("%s", step.name)
             _execute(connection, step, statements, max_wait)
@@ -91,7 +90,7 @@ def _execute(connection: Connection, step: Step, statements: list[str], max_wait
                 _execute_briefly(connection, step, statement, max_wait)
     except DBAPIError as error:
         # Whoever else wanted the same thing, as every process wants the extensions, may have been first.
-        if pending(connection, [step]):
+        if error.connection_invalidated or pending(connection, [step]):
             raise _explained(connection, step, error) from error
     if pending(connection, [step]):
         raise PipelineError(

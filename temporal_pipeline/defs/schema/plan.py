@@ -15,6 +15,13 @@ from temporal_pipeline.defs.schema.model import (
     VIEWS,
 )
 from temporal_pipeline.defs.schema.private import EXTRA_INDEXES, PRIVATE_SCHEMA, PRIVATE_TABLES
+from temporal_pipeline.defs.schema.removal import (
+    drop_columns,
+    drop_functions,
+    drop_index,
+    drop_relation,
+    no_index_over,
+)
 from temporal_pipeline.defs.schema.repeatable import (
     DOCUMENTED,
     METRIC_NUMBER,
@@ -27,13 +34,8 @@ from temporal_pipeline.defs.schema.repeatable import (
 from temporal_pipeline.defs.schema.steps import (
     Index,
     Step,
-    drop_columns,
-    drop_functions,
-    drop_index,
-    drop_relation,
     index_steps,
     literal,
-    no_index_over,
     relation_exists,
     table_steps,
 )
@@ -74,14 +76,16 @@ def remove_columns() -> tuple[Step, ...]:
 
 def create_views() -> tuple[Step, ...]:
     """Revision 0300: views and functions, and of our own schema the one function that they use."""
-    schema = Step(
-        f"schema {PRIVATE_SCHEMA}",
-        f"CREATE SCHEMA IF NOT EXISTS {PRIVATE_SCHEMA};\n"
-        f"COMMENT ON SCHEMA {PRIVATE_SCHEMA} IS {literal(_PURPOSE)}",
-        f"obj_description(to_regnamespace({literal(PRIVATE_SCHEMA)}), 'pg_namespace') = {literal(_PURPOSE)}",
+    schema = (
+        Step(f"schema {PRIVATE_SCHEMA}", f"CREATE SCHEMA {PRIVATE_SCHEMA}", f"NOT ({_NO_PRIVATE_SCHEMA})"),
+        Step(
+            f"purpose of schema {PRIVATE_SCHEMA}",
+            f"COMMENT ON SCHEMA {PRIVATE_SCHEMA} IS {literal(_PURPOSE)}",
+            f"obj_description(to_regnamespace({literal(PRIVATE_SCHEMA)}), 'pg_namespace') = {literal(_PURPOSE)}",
+        ),
     )
     texts = (METRIC_NUMBER, *DOCUMENTED)
-    return (schema, *(step for name in texts for step in repeatable_steps(name)))
+    return (*schema, *(step for name in texts for step in repeatable_steps(name)))
 
 
 def _extra_indexes() -> Iterator[Index]:

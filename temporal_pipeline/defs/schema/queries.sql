@@ -59,22 +59,27 @@ SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '
 -- name: missing_names
 -- Which tables, valid indexes, columns and constraints there are not, and which views and functions are not of their current text.
 SELECT name
-FROM unnest(CAST(:relations AS text[])) AS wanted (name)
-LEFT JOIN pg_index i ON i.indexrelid = to_regclass(name)
-WHERE to_regclass(name) IS NULL OR NOT i.indisvalid
-UNION ALL
-SELECT name
-FROM unnest(CAST(:columns AS text[])) AS wanted (name)
-LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(split_part(name, '.', 1)) AND a.attname = split_part(name, '.', 2)
-WHERE a.attname IS NULL
-UNION ALL
-SELECT name
-FROM unnest(CAST(:constraints AS text[])) AS wanted (name)
-LEFT JOIN pg_constraint c ON c.conrelid = to_regclass(split_part(name, '.', 1))
-                         AND c.conname = split_part(name, '.', 2) AND c.convalidated
-WHERE c.conname IS NULL
-UNION ALL
-SELECT name
-FROM unnest(CAST(:texts AS text[]), CAST(:comments AS text[])) AS wanted (name, comment)
-WHERE wanted.comment IS DISTINCT FROM coalesce(
-    obj_description(to_regclass(name), 'pg_class'), obj_description(to_regproc(name), 'pg_proc'))
+FROM (
+    SELECT 1 AS kind, position, name
+    FROM unnest(CAST(:relations AS text[])) WITH ORDINALITY AS wanted (name, position)
+    LEFT JOIN pg_index i ON i.indexrelid = to_regclass(name)
+    WHERE to_regclass(name) IS NULL OR NOT i.indisvalid
+    UNION ALL
+    SELECT 2, position, name
+    FROM unnest(CAST(:columns AS text[])) WITH ORDINALITY AS wanted (name, position)
+    LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(split_part(name, '.', 1))
+                            AND a.attname = split_part(name, '.', 2)
+    WHERE a.attname IS NULL
+    UNION ALL
+    SELECT 3, position, name
+    FROM unnest(CAST(:constraints AS text[])) WITH ORDINALITY AS wanted (name, position)
+    LEFT JOIN pg_constraint c ON c.conrelid = to_regclass(split_part(name, '.', 1))
+                             AND c.conname = split_part(name, '.', 2) AND c.convalidated
+    WHERE c.conname IS NULL
+    UNION ALL
+    SELECT 4, position, name
+    FROM unnest(CAST(:texts AS text[]), CAST(:comments AS text[])) WITH ORDINALITY AS wanted (name, comment, position)
+    WHERE wanted.comment IS DISTINCT FROM coalesce(
+        obj_description(to_regclass(name), 'pg_class'), obj_description(to_regproc(name), 'pg_proc'))
+) missing
+ORDER BY kind, position

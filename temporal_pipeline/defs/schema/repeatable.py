@@ -11,7 +11,8 @@ from pathlib import Path
 
 from temporal_pipeline.defs.schema.model import FUNCTIONS, MATERIALIZED_VIEW, VIEWS
 from temporal_pipeline.defs.schema.private import PRIVATE_SCHEMA
-from temporal_pipeline.defs.schema.steps import Step, drop_functions, literal
+from temporal_pipeline.defs.schema.removal import drop_functions
+from temporal_pipeline.defs.schema.steps import Step, literal
 from temporal_pipeline.settings import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "migrations" / "sql"

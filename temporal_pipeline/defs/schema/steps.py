@@ -153,7 +153,7 @@ def _properties(table: Table) -> Step:
         f"FROM pg_attribute a JOIN (VALUES {wanted}) AS wanted (name, required, compression)"
         f" ON a.attname = wanted.name WHERE a.attrelid = to_regclass({literal(table.name)})"
     )
-    return _from_catalogue(
+    return from_catalogue(
         f"nullability and compression of {table.name}",
         f"SELECT format('ALTER TABLE {table.name} %s', string_agg(change, ', ')) FROM ("
         "SELECT format('ALTER COLUMN %I %s NOT NULL', a.attname,"
@@ -162,44 +162,6 @@ def _properties(table: Table) -> Step:
         f" UNION ALL SELECT format('ALTER COLUMN %I SET COMPRESSION %s', a.attname, wanted.compression)"
         f" {of_column} AND wanted.compression <> '' AND a.attcompression <> left(wanted.compression, 1)"
         ") AS changes HAVING count(*) > 0",
-    )
-
-
-def drop_columns(table: Table) -> Step:
-    """Takes the columns that we added away, and with them their constraints and indexes."""
-    dropped = ",\n    ".join(f"DROP COLUMN IF EXISTS {column.name}" for column in table.columns)
-    names = ", ".join(literal(column.name) for column in table.columns)
-    return Step(
-        f"no columns of ours in {table.name}",
-        f"ALTER TABLE {table.name}\n    {dropped}",
-        f"NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass({literal(table.name)})"
-        f" AND attname IN ({names}))",
-    )
-
-
-def drop_relation(kind: str, name: str) -> Step:
-    """Takes a TABLE, VIEW or MATERIALIZED VIEW away."""
-    return Step(f"no {kind.lower()} {name}", f"DROP {kind} {name}", f"to_regclass({literal(name)}) IS NULL")
-
-
-def drop_functions(name: str, *, but: str = "") -> Step:
-    """Takes away the functions of that name, whatever their arguments; `but` are the types of one that stays."""
-    schema, _, function = name.rpartition(".")
-    return _from_catalogue(
-        f"no other function {name}" if but else f"no function {name}",
-        "SELECT format('DROP FUNCTION %s', CAST(oid AS regprocedure)) FROM pg_proc"
-        f" WHERE proname = {literal(function)}"
-        f" AND pronamespace = to_regnamespace({literal(schema) if schema else 'current_schema()'})"
-        f" AND oidvectortypes(proargtypes) <> {literal(but or '-')}",
-    )
-
-
-def drop_index(name: str) -> Step:
-    return Step(
-        f"no index {name}",
-        f"DROP INDEX CONCURRENTLY {name}",
-        f"to_regclass({literal(name)}) IS NULL",
-        patient=True,
     )
 
 
@@ -221,13 +183,13 @@ def _constraint(table: str, constraint: Constraint) -> Iterable[Step]:
         # Beside ours, a second one that does something else on deletion would forbid the deletion.
         reference = _canonical(constraint.definition.split(" ON DELETE")[0])
         alike = f"({called} OR starts_with({printed}, {literal(reference)}))"
-    yield _from_catalogue(
+    yield from_catalogue(
         f"no other {constraint.name}",
         f"SELECT format('ALTER TABLE {table} DROP CONSTRAINT %I', c.conname)"
         f" {of_table} AND {alike} AND NOT ({same})",
     )
     if not constraint.any_name:
-        yield _from_catalogue(
+        yield from_catalogue(
             f"{constraint.name} by its name",
             f"SELECT format('ALTER TABLE {table} RENAME CONSTRAINT %I TO {constraint.name}', c.conname)"
             f" {of_table} AND {same} AND NOT EXISTS (SELECT FROM pg_constraint named"
@@ -283,7 +245,7 @@ def index_steps(table: str, index: Index) -> tuple[Step, ...]:
             f"NOT EXISTS (SELECT {of_table} AND {called} AND NOT ({same}))",
             patient=True,
         ),
-        _from_catalogue(
+        from_catalogue(
             f"{index.name} by its name",
             f"SELECT format('ALTER INDEX %s RENAME TO {index.name}', CAST(c.oid AS regclass))"
             f" {of_table} AND {same} AND to_regclass({literal(index.name)}) IS NULL"
@@ -298,25 +260,13 @@ def index_steps(table: str, index: Index) -> tuple[Step, ...]:
     )
 
 
-def no_index_over(table: str, column: str) -> Step:
-    """No B-tree holds the column, whose values may be longer than the 2.7 kB that fit into one."""
-    return _from_catalogue(
-        f"no index over {table}.{column}",
-        "SELECT format('DROP INDEX CONCURRENTLY %s', CAST(i.indexrelid AS regclass))"
-        " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam"
-        f" JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = {literal(column)}"
-        f" WHERE i.indrelid = to_regclass({literal(table)}) AND m.amname = 'btree'"
-        " AND a.attnum = ANY (i.indkey)",
-        patient=True,
-    )
-
-
 def _create_index(table: str, index: Index, concurrently: str) -> str:
     unique = "UNIQUE " if index.unique else ""
     return f"CREATE {unique}INDEX {concurrently}{index.name} ON {table} {index.body}"
 
 
-def _from_catalogue(name: str, query: str, *, patient: bool = False) -> Step:
+def from_catalogue(name: str, query: str, *, patient: bool = False) -> Step:
+    """A step whose DDL the rows of a query are; there is nothing to do when it has none."""
     return Step(name, query, f"NOT EXISTS ({query})", from_catalogue=True, patient=patient)
 
 
