@@ -26,7 +26,7 @@ ui: $(INSTALLED) ## Serve Dagster's web interface and daemon on http://127.0.0.1
 		dagster dev --host 127.0.0.1 --port 3000 --workspace ../workspace.yaml
 
 test: $(INSTALLED) ## Run the tests on a PostgreSQL of their own
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(INSTALLED) ## Lint, check types, and load Dagster's definitions
 	@$(BIN)/ruff check .
@@ -39,9 +39,9 @@ format: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff format --quiet .
 
 lock: $(INSTALLED) ## Resolve requirements.lock anew from pyproject.toml, for every Python that we support
-	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
-		--no-annotate --no-header --quiet --output-file requirements.lock
+		--no-annotate --no-header --quiet --system-certs --output-file requirements.lock
 
 clean: ## Remove the environment and caches; databases stay
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

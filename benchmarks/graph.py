@@ -173,7 +173,7 @@ def show(figures: dict[str, Any]) -> None:
             f"{row['floor_seconds']:.2f}" if row["floor_seconds"] is not None else "",
             f"{row['times_floor']:.1f}" if row["times_floor"] is not None else "",
         )
-    console = Console()
+    console = Console(width=100)
     console.print(table)
     console.print(
         f"whole run {figures['seconds']:.1f} s, {figures['rows_per_second']:,.0f} contents/s; peak memory "

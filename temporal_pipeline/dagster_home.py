@@ -170,7 +170,7 @@ def _place(url: URL) -> tuple[object, ...]:
 def _may_not_create(database: Database) -> PipelineError:
     user = make_url(database.url).username or "CURRENT_USER"
     return PipelineError(
-        f"there is no database {DATABASE!r} for Dagster's tables, nor the right to: {database.safe_url}",
+        f"no database {DATABASE!r} for Dagster's tables, and no right to make it: {database.safe_url}",
         hint=f'let an administrator run: CREATE DATABASE {DATABASE} OWNER "{user}"; '
         "or set DAGSTER_DATABASE_URL to a database of another server",
         exit_code=5,

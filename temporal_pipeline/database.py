@@ -4,7 +4,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Self, TypeVar
@@ -37,7 +37,11 @@ def normalise_url(url: str, variable: str = "DATABASE_URL") -> str:
     Raises PipelineError (exit code 2) for anything that is not a PostgreSQL URL, without repeating it; it
     names the environment variable that the URL came from.
     """
-    return _parsed(url, variable).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    parsed = _parsed(url, variable).set(drivername="postgresql+psycopg")
+    if "ssl" in parsed.query:  # asyncpg's name of what libpq calls sslmode, with the same values
+        query = {("sslmode" if key == "ssl" else key): value for key, value in parsed.query.items()}
+        parsed = parsed.set(query=query)
+    return parsed.render_as_string(hide_password=False)
 
 
 def _parsed(url: str, variable: str) -> URL:
@@ -83,7 +87,9 @@ class Database:
             connect_args={
                 "application_name": "temporal_pipeline",
                 "connect_timeout": 10,
-                "options": "-c timezone=UTC",
+                # The connection that holds a lock is idle for as long as the work takes.
+                "options": "-c timezone=UTC -c idle_session_timeout=0",
+                "keepalives_idle": 60,
             },
         )
 
@@ -157,7 +163,8 @@ class Database:
             try:
                 yield
             finally:
-                if not connection.closed and not connection.invalidated:
+                # A connection that is gone holds no lock, and must not hide what went wrong.
+                with suppress(DBAPIError):
                     connection.execute(_UNLOCK, key)
 
     @contextmanager
@@ -192,7 +199,7 @@ _LOCK_HOLDER = text("""
 def _reason(error: DBAPIError) -> str:
     """The server's own words in one line, which never contain the password."""
     lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error.orig).__name__
+    return lines[0].removeprefix("connection failed: ") if lines else type(error.orig).__name__
 
 
 def _connect_hint(error: DBAPIError) -> str:

@@ -1,6 +1,6 @@
 """Entities that a stage could not process: recorded with the reason until the stage succeeds for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, Row, text
 
@@ -17,6 +17,13 @@ _RECORD = text("""
 _CLEAR = text("""
     DELETE FROM temporal_pipeline.problem
     WHERE stage = CAST(:stage AS text) AND entity_type = CAST(:type AS text) AND entity_id = CAST(:id AS uuid)
+""")
+_KEEP_ONLY = text("""
+    DELETE FROM temporal_pipeline.problem p
+    WHERE p.stage = CAST(:stage AS text) AND NOT EXISTS (
+        SELECT FROM unnest(CAST(:types AS text[]), CAST(:ids AS uuid[])) AS kept (entity_type, entity_id)
+        WHERE kept.entity_type = p.entity_type AND kept.entity_id = p.entity_id
+    )
 """)
 _OF_STAGE = text("""
     SELECT p.stage, p.entity_type, p.entity_id, coalesce(t.name, u.name, '(gone)') AS name, p.reason, p.run_id,
@@ -43,6 +50,21 @@ def record(database: Database, stage: str, entity: Entity, error: Exception, run
 def clear(connection: Connection, stage: str, entity: Entity) -> None:
     """Forget what was wrong with `entity` in `stage`, in the transaction that does its work."""
     connection.execute(_CLEAR, {"stage": stage, "type": entity.type, "id": entity.id})
+
+
+def keep_only(connection: Connection, stage: str, entities: Collection[Entity]) -> None:
+    """Forget the problems of a stage except those of `entities`, which still wait for it.
+
+    What has succeeded meanwhile goes, and so does what no longer exists.
+    """
+    connection.execute(
+        _KEEP_ONLY,
+        {
+            "stage": stage,
+            "types": [entity.type for entity in entities],
+            "ids": [entity.id for entity in entities],
+        },
+    )
 
 
 def of_stage(connection: Connection, stage: str | None = None) -> Sequence[Row[tuple[object, ...]]]:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, text
 
 from temporal_pipeline import problems
 from temporal_pipeline.database import Database
+from temporal_pipeline.defs.periods.cutting import waiting_entities
 from temporal_pipeline.defs.schema.upgrade import is_at_head
 
 ROWS_SHOWN = 50
@@ -60,13 +61,22 @@ def markdown_table(rows: Sequence[Mapping[str, object]], *, nothing: str = "noth
 
 
 def dry_run_result(
-    database: Database, preview: Callable[[Connection], Sequence[Mapping[str, object]]]
+    database: Database,
+    preview: Callable[[Connection], Sequence[Mapping[str, object]]],
+    *,
+    follows_the_cut: bool = False,
 ) -> dg.MaterializeResult[None]:
-    """What a stage would work on, as a table, read in a READ ONLY transaction."""
+    """What a stage would work on, as a table, read in a READ ONLY transaction.
+
+    A stage that `follows_the_cut` works on periods; those that are still to be cut do not exist yet, and it
+    says so instead of claiming that there is nothing to do.
+    """
     with database.transaction(read_only=True) as connection:
         if is_at_head(connection):
             rows = preview(connection)
-            shown = markdown_table(rows, nothing="Nothing to do.")
+            to_cut = sum(row.reason is None for row in waiting_entities(connection)) if follows_the_cut else 0
+            nothing = f"Its input does not exist yet: {to_cut} periods are to be cut first."
+            shown = markdown_table(rows, nothing=nothing if to_cut else "Nothing to do.")
         else:
             rows = []
             shown = markdown_table([], nothing="Its input does not exist yet: the schema is not migrated.")

@@ -2,9 +2,10 @@
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import Connection, make_url
@@ -15,7 +16,11 @@ from temporal_pipeline.defs.schema.upgrade import upgrade
 from temporal_pipeline.embedded import attach
 from temporal_pipeline.settings import PROJECT_ROOT
 
-NewDatabase = Callable[[str | None], Iterator[Database]]
+# How fast a machine draws examples is no property of the program.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

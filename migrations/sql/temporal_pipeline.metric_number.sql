@@ -1,4 +1,4 @@
--- A JSON number, or a string that is one, as a finite number; anything else is null.
+-- A JSON number, or a string that is one; null is anything else and what no metric can be, beyond ±1e15: sums stay finite.
 CREATE OR REPLACE FUNCTION temporal_pipeline.metric_number(value jsonb)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -8,10 +8,10 @@ AS $$
     SELECT CASE
         WHEN jsonb_typeof(value) = 'number' THEN
             CASE WHEN abs(CAST(value AS numeric)) < 1e-300 THEN 0
-                 WHEN abs(CAST(value AS numeric)) < 1e308 THEN CAST(value AS double precision) END
+                 WHEN abs(CAST(value AS numeric)) <= 1e15 THEN CAST(value AS double precision) END
         WHEN jsonb_typeof(value) = 'string' AND length(value #>> '{}') <= 300
              AND (value #>> '{}') ~ '^[ \t\r\n]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?[ \t\r\n]*$' THEN
             CASE WHEN abs(CAST(value #>> '{}' AS numeric)) < 1e-300 THEN 0
-                 WHEN abs(CAST(value #>> '{}' AS numeric)) < 1e308 THEN CAST(value #>> '{}' AS double precision) END
+                 WHEN abs(CAST(value #>> '{}' AS numeric)) <= 1e15 THEN CAST(value #>> '{}' AS double precision) END
     END
 $$

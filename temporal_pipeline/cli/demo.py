@@ -9,7 +9,6 @@ from sqlalchemy import make_url
 
 from temporal_pipeline.cli.output import Output
 from temporal_pipeline.cli.status import queries
-from temporal_pipeline.dagster_home import DATABASE as DAGSTER_DATABASE
 from temporal_pipeline.database import Database
 from temporal_pipeline.embedded import attach
 from temporal_pipeline.errors import PipelineError
@@ -19,7 +18,7 @@ TEXT_SHOWN = 90
 
 
 @click.command()
-@click.option("--reset", is_flag=True, help="Throw the embedded databases away and start over.")
+@click.option("--reset", is_flag=True, help="Throw the embedded database away and start over.")
 @click.pass_obj
 def demo(output: Output, reset: bool) -> None:
     """Play a crawler's month and two rounds more, run the graph after each, and tell what came of it.
@@ -141,7 +140,7 @@ def _refuse_other_data(database: Database) -> None:
 
 
 def _reset() -> None:
-    """Drop the embedded databases, the application's and Dagster's, if they hold nothing but the demo."""
+    """Drop the embedded database of the application if it holds nothing but the demo; Dagster keeps its history."""
     settings = Settings()
     if settings.database_url is not None:
         raise PipelineError(
@@ -158,8 +157,7 @@ def _reset() -> None:
             database.dispose()
         with psycopg.connect(attachment.libpq_url("postgres"), autocommit=True) as server:
             try:
-                for dropped in (DAGSTER_DATABASE, name):
-                    server.execute(f'DROP DATABASE IF EXISTS "{dropped}"')
+                server.execute(f'DROP DATABASE IF EXISTS "{name}"')
                 server.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
             except psycopg.errors.ObjectInUse as error:
                 raise PipelineError(

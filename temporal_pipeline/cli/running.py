@@ -1,7 +1,6 @@
 """Dagster's job `update` in this process: what each step wrote, which checks did not hold, what failed."""
 
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from temporal_pipeline import problems
+from temporal_pipeline.abandoned_runs import end_abandoned_runs, process_tags
 from temporal_pipeline.dagster_home import dagster_instance, environment
 from temporal_pipeline.database import Database
 from temporal_pipeline.definitions import definitions
@@ -18,9 +18,6 @@ from temporal_pipeline.defs.schema.upgrade import is_at_head
 from temporal_pipeline.errors import PipelineError
 
 JOB = "update"
-HOST_TAG = "temporal_pipeline/host"
-PROCESS_TAG = "temporal_pipeline/process"
-UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def run_update(database: Database, scope: dict[str, Any], *, verbose: bool = Fal
     what fails in a step is in the outcome.
     """
     with _instance(database, ephemeral=scope.get("dry_run", False)) as instance:
-        _end_abandoned_runs(instance)
+        end_abandoned_runs(instance)
         errors: dict[str, Exception] = {}
 
         @dg.failure_hook
@@ -109,7 +106,7 @@ def run_update(database: Database, scope: dict[str, Any], *, verbose: bool = Fal
             },
             instance=instance,
             raise_on_error=False,
-            tags={HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())},
+            tags=process_tags(),
         )
     if any(_says_interrupted(event) for event in result.all_events):
         raise KeyboardInterrupt
@@ -184,21 +181,3 @@ def _entities_failed(database: Database, run_id: str) -> list[tuple[str, str, st
             return []
         rows: Sequence[Any] = problems.of_stage(connection)
     return [(row.stage, f"{row.entity_type} {row.name}", row.reason) for row in rows if row.run_id == run_id]
-
-
-def _end_abandoned_runs(instance: dg.DagsterInstance) -> None:
-    """Tell Dagster of our own runs whose process was killed; it would believe them under way for ever."""
-    on_this_machine = dg.RunsFilter(statuses=UNDER_WAY, tags={HOST_TAG: socket.gethostname()})
-    for run in instance.get_runs(on_this_machine):
-        if not _lives(int(run.tags[PROCESS_TAG])):
-            instance.report_run_failed(run, "its process ended before the run did")
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

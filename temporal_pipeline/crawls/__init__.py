@@ -7,7 +7,7 @@ from temporal_pipeline.crawls.coverage import (
     covered_share,
     hourly_mask,
 )
-from temporal_pipeline.crawls.reading import crawls_of, schedule_intervals
+from temporal_pipeline.crawls.reading import crawls_of
 
 __all__ = [
     "Crawl",
@@ -16,5 +16,4 @@ __all__ = [
     "covered_share",
     "crawls_of",
     "hourly_mask",
-    "schedule_intervals",
 ]

@@ -14,7 +14,7 @@ from temporal_pipeline.embedded import attach
 from tests.command_line import CommandLine
 from tests.embedded.users import remove_state
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 FACTS = {fact.key: fact for fact in PLANTED}
 # Told by a later release: which posts were edited or vanished. The snapshots keep the earlier texts already now.
@@ -55,10 +55,6 @@ def one(database: Database, sql: str, **parameters: Any) -> Any:
     """The one row of a query."""
     with database.transaction(read_only=True) as connection:
         return connection.execute(text(sql), parameters).one()
-
-
-def ids(fact: Planted) -> list[str]:
-    return [str(content) for content in fact.contents]
 
 
 def test_it_tells_what_came_of_it_on_one_screen(played: Done) -> None:
@@ -175,19 +171,25 @@ def test_planted_lucky_query(database: Database) -> None:
     )
 
 
-@pytest.mark.parametrize(("key", "length"), [("long_text", 12_288), ("long_chinese_text", 1_200)])
-def test_long_texts_are_snapshotted_whole(database: Database, key: str, length: int) -> None:
-    row = one(
+def _text_and_snapshot(database: Database, fact: Planted) -> Any:
+    return one(
         database,
-        "SELECT s.text_snapshot, c.text FROM period_content_snapshots s JOIN contents c ON c.id = s.content_id "
+        "SELECT c.text, s.text_snapshot FROM period_content_snapshots s JOIN contents c ON c.id = s.content_id "
         "WHERE s.content_id = ANY (:ids) AND s.period_id = c.analysis_period_id",
-        ids=list(FACTS[key].contents),
+        ids=list(fact.contents),
     )
+
+
+def test_planted_long_text(database: Database) -> None:
+    row = _text_and_snapshot(database, FACTS["long_text"])
     assert row.text_snapshot == row.text
-    assert len(row.text) == length
+    assert len(row.text) == 12_288
 
 
-test_planted_long_text = test_planted_long_chinese_text = test_long_texts_are_snapshotted_whole
+def test_planted_long_chinese_text(database: Database) -> None:
+    row = _text_and_snapshot(database, FACTS["long_chinese_text"])
+    assert row.text_snapshot == row.text
+    assert len(row.text) == 1_200
 
 
 def test_planted_odd_metrics(database: Database) -> None:

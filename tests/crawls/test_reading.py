@@ -1,13 +1,16 @@
 """Crawls as they are read from tasks and contents."""
 
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
-from temporal_pipeline.crawls import Crawl, crawls_of, schedule_intervals
+from temporal_pipeline.crawls import Crawl, covered_intervals, crawls_of
 from tests.crosshot_rows import add_content, add_task, add_topic, add_user, at
 
 MINUTE = timedelta(minutes=1)
@@ -121,16 +124,90 @@ def test_impossible_publication_times_do_no_harm(connection: Connection, publish
         {"at": published_at, "id": content},
     )
     (crawl,) = crawls(connection, topic)
-    assert crawl.earliest_post is not None
-    assert crawl.earliest_post <= at(2)
+    assert crawl.earliest_post == at(2)
 
 
-@pytest.mark.parametrize(
-    ("configured", "hours"),
-    [(12, 12), ("0.5", 0.5), ("often", 6), (None, 6), (0, 6), (-3, 6), ("NaN", 6), (1e12, 6), ([1], 6)],
+IMPOSSIBLE = ["-infinity", "infinity", "0044-03-15 BC", "20000-01-01"]
+
+
+@pytest.mark.parametrize("time", IMPOSSIBLE)
+def test_impossible_times_of_a_task_count_as_missing(connection: Connection, time: str):
+    topic = add_topic(connection)
+    started, completed, lost = (add_task(connection, topic=topic, started_at=at(n)) for n in (1, 2, 3))
+    for task, column in (
+        (started, "started_at"),
+        (completed, "completed_at"),
+        (lost, "started_at"),
+        (lost, "created_at"),
+    ):
+        connection.exec_driver_sql(f"UPDATE tasks SET {column} = '{time}' WHERE id = '{task}'")
+    assert crawls(connection, topic) == [
+        Crawl(at(1), at(1) + MINUTE, None, False),
+        Crawl(at(2), at(2), None, False),
+    ]
+
+
+@pytest.mark.parametrize("time", IMPOSSIBLE)
+def test_contents_crawled_at_an_impossible_time_say_nothing_of_their_crawl(connection: Connection, time: str):
+    topic = add_topic(connection)
+    task = add_task(connection, topic=topic)
+    for hour in (2, 3):
+        add_content(connection, task=task, topic=topic, crawled_at=at(hour))
+    add_content(connection, task=task, topic=topic, crawled_at=time)
+    assert crawls(connection, topic) == [Crawl(at(2), at(3), at(2), False)]
+
+
+_hours = st.integers(-240, 0)
+_crawl = st.tuples(
+    _hours,  # began
+    st.sampled_from(["pending", "running", "completed", "failed"]),
+    st.sampled_from(["topic", "other", "timeline"]),
+    st.lists(st.integers(0, 12), max_size=3),  # crawled after so many hours
+    st.integers(0, 300),  # published so long before
 )
-def test_schedule_intervals(connection: Connection, configured: Any, hours: float):
-    config = {"schedule_interval_hours": configured}
-    topic, user = add_topic(connection, config=config), add_user(connection, config={})
-    assert schedule_intervals(connection, "topic", [topic, user]) == {topic: timedelta(hours=hours)}
-    assert schedule_intervals(connection, "user", [topic, user]) == {user: timedelta(hours=6)}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_crawl, max_size=8), _hours, st.sampled_from([1, 6, 24]))
+def test_with_a_lower_bound_the_crawls_cover_the_same_from_there_on(
+    connection: Connection, rounds: list[Any], bound: int, interval: int
+):
+    topic, other = add_topic(connection), add_topic(connection)
+    for began, status, kind, found, age in rounds:
+        task = add_task(
+            connection,
+            topic=other if kind == "other" else topic,
+            query=None if kind == "timeline" else "agents",
+            started_at=None if status == "pending" else at(began),
+            minutes=60 * max(found, default=0) + 1,
+            status=status,
+        )
+        for after in found:
+            content = add_content(connection, task=task, topic=topic, crawled_at=at(began + after))
+            publish(connection, content, at(began - age))
+    since = at(bound)
+    for key in ("began", "ended"):
+        covered = [
+            [
+                (max(start, since), end)
+                for start, end in covered_intervals(
+                    [replace(crawl, began=getattr(crawl, key)) for crawl in read if crawl.ended is not None],
+                    timedelta(hours=interval),
+                )
+                if end > since
+            ]
+            for read in (
+                crawls(connection, topic),
+                crawls_of(connection, "topic", [topic], since=since)[topic],
+            )
+        ]
+        assert covered[0] == covered[1], key
+
+
+def test_with_a_lower_bound_the_history_before_it_is_not_read(connection: Connection):
+    topic, other = add_topic(connection), add_topic(connection)
+    for hour in range(0, 240, 6):
+        task = add_task(connection, topic=other, started_at=at(hour))
+        add_content(connection, task=task, topic=topic, crawled_at=at(hour))
+    read = crawls_of(connection, "topic", [topic], since=at(200))[topic]
+    assert [crawl.began for crawl in read] == [at(hour) for hour in range(174, 240, 6)]

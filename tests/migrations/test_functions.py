@@ -314,8 +314,9 @@ def test_a_metric_is_a_finite_number_or_missing_and_never_an_error(
     sql = text("SELECT temporal_pipeline.metric_number(CAST(:value AS jsonb))")
     found = connection.scalar(sql, {"value": json.dumps(value)})
     assert found is None or math.isfinite(found)
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
-        assert found == pytest.approx(float(value), abs=1e-299)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # Beyond that no count of anything is believable, and sums would overflow.
+        assert found == (pytest.approx(float(value), abs=1e-299) if abs(value) <= 1e15 else None)
     if isinstance(value, bool | list | dict | None):
         assert found is None
 

@@ -3,6 +3,7 @@
 import dagster as dg
 from sqlalchemy.exc import OperationalError
 
+from temporal_pipeline.abandoned_runs import end_abandoned_runs
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.crosshot.decision import Start, Waiting, decide, digest, ready_among
 from temporal_pipeline.defs.periods.cutting import waiting_entities
@@ -34,6 +35,7 @@ DATA_VERSION_TAG = "dagster/data_version"
     ),
 )
 def new_crawls(context: dg.SensorEvaluationContext, database: dg.ResourceParam[Database]) -> dg.SensorResult:
+    end_abandoned_runs(context.instance)
     # Asked before the database is: what a run that has ended by now has linked is no longer seen as waiting.
     unfinished, finished = _unfinished_run(context.instance), _finished_runs(context.instance)
     try:

@@ -41,6 +41,7 @@ def crawl_effectiveness(
                 {"entity": row.name, "period": row.period_number, "contents": row.content_count}
                 for row in unmeasured_periods(connection, entities, scope.since_instant)
             ],
+            follows_the_cut=True,
         )
     report = measure_periods(
         database,
@@ -58,6 +59,7 @@ def crawl_effectiveness(
             "rows_written": report.rows_written,
             "periods_measured": report.periods,
             "tasks_linked": report.tasks_linked,
+            "tasks_left_for_the_next_run": report.tasks_held,
             "durations_filled": report.durations_filled,
             "entities_failed": len({entity for entity, _ in report.failed}),
             "entities": _entity_table(report),

@@ -30,13 +30,17 @@ def every_closed_period_with_contents_has_its_queries(
 
 @dg.asset_check(
     asset="crawl_effectiveness",
-    description="Every crawl task that found contents of a measured period knows its period and its row.",
+    description=(
+        "Every crawl task that found contents of a measured period knows its period and its row. Tasks that "
+        "the application held while they were to be linked are late, not wrong: the next run links them."
+    ),
 )
 def every_crawl_task_with_contents_in_a_closed_period_is_linked(
     database: dg.ResourceParam[Database],
 ) -> dg.AssetCheckResult:
     with database.transaction(read_only=True) as connection:
-        return claim(connection.execute(queries["unlinked_tasks_with_contents"]).all())
+        unlinked = connection.execute(queries["unlinked_tasks_with_contents"]).all()
+    return claim(unlinked, severity=dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(

@@ -61,6 +61,8 @@ class MeasureReport:
     tallies: defaultdict[Entity, EntityTally] = field(default_factory=lambda: defaultdict(EntityTally))
     failed: list[tuple[Entity, str]] = field(default_factory=list)
     tasks_linked: int = 0
+    # Tasks that the application held all the time; the next run links them.
+    tasks_held: int = 0
     durations_filled: int = 0
 
     @property
@@ -89,7 +91,8 @@ def measure_periods(
 ) -> MeasureReport:
     """Measure the queries of every frozen period that has not been measured, then link tasks to their rows.
 
-    The rows of a period and its mark are one transaction. Many small periods share a statement; when a group
+    The rows of a period and its mark are one transaction; rows that the application wrote for a period
+    stay, only those that it lacks are added. Many small periods share a statement; when a group
     fails, its periods are tried one by one, and those that fail are recorded and left for the next run.
     Raises PipelineError when the schema is not at head or another run is measuring.
     """
@@ -110,7 +113,7 @@ def measure_periods(
                         reason = problems.record(database, STAGE, entity, error, run_id)
                         report.failed.append((entity, reason))
         database.write(_forget_solved_problems)
-        report.tasks_linked = link_tasks(database, entities, batch_size)
+        report.tasks_linked, report.tasks_held = link_tasks(database, entities, batch_size)
         report.durations_filled = measure_durations(database, entities, batch_size)
     return report
 
@@ -144,17 +147,14 @@ def _groups(periods: Sequence[Row[Any]], batch_size: int) -> Iterator[list[Row[A
 def _measure(connection: Connection, periods: Sequence[Row[Any]]) -> list[Measurement]:
     ids = [period.id for period in periods]
     measurements = _measurements(connection, ids)
+    written = set()
     if measurements:
-        key = {
-            "periods": [m.period for m in measurements],
-            "platforms": [m.platform for m in measurements],
-            "queries": [m.query for m in measurements],
-        }
-        connection.execute(queries["delete_rows"], key)
-        connection.execute(
-            queries["insert_rows"],
-            key
-            | {
+        rows = connection.execute(
+            queries["insert_missing_rows"],
+            {
+                "periods": [m.period for m in measurements],
+                "platforms": [m.platform for m in measurements],
+                "queries": [m.query for m in measurements],
                 "total_found": [m.counts.total_found for m in measurements],
                 "relevant": [m.counts.relevant for m in measurements],
                 "high_value": [m.counts.high_value for m in measurements],
@@ -164,8 +164,9 @@ def _measure(connection: Connection, periods: Sequence[Row[Any]]) -> list[Measur
                 "recommendations": [m.verdict.recommendation for m in measurements],
             },
         )
+        written = {(row.period_id, row.platform, row.query) for row in rows}
     connection.execute(queries["mark_measured"], {"periods": ids, "method": METHOD})
-    return measurements
+    return [m for m in measurements if (m.period, m.platform, m.query) in written]
 
 
 def _measurements(connection: Connection, periods: list[uuid.UUID]) -> list[Measurement]:

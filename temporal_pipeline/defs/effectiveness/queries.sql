@@ -52,15 +52,8 @@ SELECT period_id, platform, label, action, asked, username, widened, count(*) AS
 FROM told
 GROUP BY period_id, platform, label, action, asked, username, widened;
 
--- name: delete_rows
--- Make room for the rows of unmarked periods, so that there is one per period, platform and query.
-DELETE FROM crawl_effectiveness e
-USING unnest(CAST(:periods AS uuid[]), CAST(:platforms AS text[]), CAST(:queries AS text[]))
-      AS n (period_id, platform, query)
-WHERE e.period_id = n.period_id AND e.platform = n.platform AND e.query = n.query;
-
--- name: insert_rows
--- One row per period, platform and query.
+-- name: insert_missing_rows
+-- One row per period, platform and query; rows that are there already, the application's among them, stay as they are.
 INSERT INTO crawl_effectiveness
     (period_id, entity_type, entity_id, platform, query, total_found, relevant_count, high_value_count,
      effectiveness_score, avg_relevance, coverage_ratio, recommendations)
@@ -73,7 +66,14 @@ FROM unnest(
     CAST(:coverage AS double precision[]), CAST(:recommendations AS text[])
 ) AS n (period_id, platform, query, total_found, relevant_count, high_value_count, score, avg_relevance,
         coverage, recommendation)
-JOIN analysis_periods p ON p.id = n.period_id;
+JOIN analysis_periods p ON p.id = n.period_id
+-- By period only: on a table that grew since it was analysed, the planner likes the other indexes too well.
+CROSS JOIN LATERAL (
+    SELECT coalesce(bool_or(e.platform = n.platform AND e.query = n.query), false) AS is_there
+    FROM (SELECT platform, query FROM crawl_effectiveness WHERE period_id = n.period_id OFFSET 0) e
+) already
+WHERE NOT already.is_there
+RETURNING period_id, platform, query;
 
 -- name: mark_measured
 -- The queries of these periods are measured and stay as they are.
@@ -82,37 +82,47 @@ SELECT id, 'effectiveness', CAST(:method AS text) FROM unnest(CAST(:periods AS u
 ON CONFLICT (period_id, stage) DO NOTHING;
 
 -- name: lock_unlinked_tasks
--- Crawl tasks of measured periods that do not know their row yet, in order of id, locked; those that the application holds are skipped.
-SELECT t.id, p.id AS period_id, t.label,
-       coalesce(t.payload->>'action', t.result->>'action') AS action,
-       t.payload->>'query' AS asked,
-       coalesce(t.payload->>'username', t.result->>'username') AS username,
-       t.result->>'query' AS widened,
+-- The next crawl tasks of measured periods that do not know their row yet, in order of id, locked; those that the application holds are not, and say so.
+WITH page AS MATERIALIZED (
+    SELECT t.id, p.id AS period_id
+    FROM tasks t
+    -- A task that no period has claimed belongs where most of what it found is.
+    JOIN analysis_periods p ON p.id = coalesce(t.period_id, (
+        SELECT c.analysis_period_id FROM contents c
+        WHERE c.task_id = t.id AND c.analysis_period_id IS NOT NULL
+        GROUP BY c.analysis_period_id ORDER BY count(*) DESC, c.analysis_period_id LIMIT 1
+    ))
+    JOIN temporal_pipeline.period_stage measured
+      ON measured.period_id = p.id AND measured.stage = 'effectiveness'
+    WHERE t.effectiveness_id IS NULL
+      AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
+      AND t.id > CAST(:after AS uuid)
+      AND (CAST(:entity_ids AS uuid[]) IS NULL OR p.entity_id = ANY (CAST(:entity_ids AS uuid[])))
+    ORDER BY t.id
+    LIMIT CAST(:batch_size AS int)
+), free AS (
+    SELECT t.id, t.label, t.payload, t.result
+    FROM page JOIN tasks t ON t.id = page.id AND t.effectiveness_id IS NULL
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+)
+SELECT page.id, page.period_id, free.id IS NULL AS is_held, free.label,
+       coalesce(free.payload->>'action', free.result->>'action') AS action,
+       free.payload->>'query' AS asked,
+       coalesce(free.payload->>'username', free.result->>'username') AS username,
+       free.result->>'query' AS widened,
        ARRAY(
            SELECT c.platform FROM contents c
-           WHERE c.task_id = t.id AND c.analysis_period_id = p.id
+           WHERE c.task_id = page.id AND c.analysis_period_id = page.period_id
            GROUP BY c.platform ORDER BY count(*) DESC, c.platform
        ) AS platforms
-FROM tasks t
--- A task that no period has claimed belongs where most of what it found is.
-JOIN analysis_periods p ON p.id = coalesce(t.period_id, (
-    SELECT c.analysis_period_id FROM contents c
-    WHERE c.task_id = t.id AND c.analysis_period_id IS NOT NULL
-    GROUP BY c.analysis_period_id ORDER BY count(*) DESC, c.analysis_period_id LIMIT 1
-))
-JOIN temporal_pipeline.period_stage measured ON measured.period_id = p.id AND measured.stage = 'effectiveness'
-WHERE t.effectiveness_id IS NULL
-  AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
-  AND t.id > CAST(:after AS uuid)
-  AND (CAST(:entity_ids AS uuid[]) IS NULL OR p.entity_id = ANY (CAST(:entity_ids AS uuid[])))
-ORDER BY t.id
-LIMIT CAST(:batch_size AS int)
-FOR NO KEY UPDATE OF t SKIP LOCKED;
+FROM page LEFT JOIN free ON free.id = page.id
+ORDER BY page.id;
 
 -- name: rows_of_periods
--- The rows of some periods, to be found by platform and query.
+-- The rows of some periods, to be found by platform and query; of two for the same, the older one comes last.
 SELECT id, period_id, platform, query FROM crawl_effectiveness
-WHERE period_id = ANY (CAST(:periods AS uuid[]));
+WHERE period_id = ANY (CAST(:periods AS uuid[]))
+ORDER BY created_at DESC, id DESC;
 
 -- name: link_tasks
 -- Tell locked tasks which row counts what they found.
@@ -125,8 +135,9 @@ WHERE t.id = n.id;
 -- How long the next finished tasks took, in seconds; those that the application holds are skipped.
 WITH page AS (
     SELECT t.id FROM tasks t
-    WHERE t.duration_seconds IS NULL
-      AND t.completed_at >= t.started_at AND isfinite(t.started_at) AND isfinite(t.completed_at)
+    WHERE t.duration_seconds IS NULL AND t.completed_at IS NOT NULL
+      -- Beyond these years a time is a mistake, and the difference of two may be no interval.
+      AND t.completed_at >= t.started_at AND t.started_at >= '1970-01-01' AND t.completed_at < '9999-01-01'
       AND t.id > CAST(:after AS uuid)
       AND (CAST(:entity_ids AS uuid[]) IS NULL
            OR t.payload->>'topic_id' = ANY (CAST(CAST(:entity_ids AS uuid[]) AS text[]))
@@ -147,12 +158,18 @@ SELECT count(*) AS rows,
 FROM crawl_effectiveness;
 
 -- name: unlinked_tasks_with_contents
--- Crawl tasks with frozen contents in a measured period that belong to no period, or to no row of their measured period.
+-- Crawl tasks with frozen contents in a measured period that belong to no period, or to no row although their measured period has one for their platform.
 SELECT t.id, t.label, t.period_id, t.effectiveness_id
 FROM tasks t
-LEFT JOIN temporal_pipeline.period_stage own ON own.period_id = t.period_id AND own.stage = 'effectiveness'
 WHERE (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
-  AND (t.period_id IS NULL OR (t.effectiveness_id IS NULL AND own.period_id IS NOT NULL))
+  AND (t.period_id IS NULL OR t.effectiveness_id IS NULL AND EXISTS (
+      SELECT FROM crawl_effectiveness e
+      JOIN temporal_pipeline.period_stage done ON done.period_id = e.period_id AND done.stage = 'effectiveness'
+      WHERE e.period_id = t.period_id
+        AND (e.platform = split_part(t.label, ':', 2) OR e.platform IN (
+            SELECT c.platform FROM contents c WHERE c.task_id = t.id AND c.analysis_period_id = t.period_id
+        ))
+  ))
   AND EXISTS (
       SELECT FROM contents c
       JOIN analysis_periods p ON p.id = c.analysis_period_id AND p.status = 'active'

@@ -41,6 +41,7 @@ def temporal_events(
                 {"entity": row.name, "periods to search": len(row.periods)}
                 for row in entities_to_watch(connection, entities, scope.since_instant)
             ],
+            follows_the_cut=True,
         )
     report = detect_events(
         database,
@@ -56,8 +57,8 @@ def temporal_events(
                 "entity": row.entity,
                 "severity": row.severity,
                 "event": row.title,
-                "detected": f"{row.first_detected_at:%Y-%m-%d %H:%M}",
-                "resolved": f"{row.resolved_at:%Y-%m-%d %H:%M}" if row.resolved_at else "",
+                "detected": row.detected,
+                "resolved": row.resolved,
                 "evidence": row.evidence,
             }
             for row in connection.execute(queries["latest_events"])

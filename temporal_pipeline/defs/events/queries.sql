@@ -1,7 +1,10 @@
 -- name: entities_to_watch
--- Topics and users with frozen periods that were not searched for events yet, and where their last period ends.
-SELECT p.entity_type, p.entity_id, e.name, array_agg(p.id ORDER BY p.period_number) AS periods,
-       (SELECT max(latest.period_end) FROM analysis_periods latest
+-- Topics and users with frozen periods that were not searched for events yet, their crawl interval, and where their last period ends.
+-- A period that the application made without an end, or with one that cannot be, ends now.
+SELECT p.entity_type, p.entity_id, e.name, e.crawl_interval, array_agg(p.id ORDER BY p.period_number) AS periods,
+       (SELECT max(CASE WHEN latest.period_end BETWEEN '1970-01-01' AND now() + interval '1 year'
+                        THEN latest.period_end ELSE now() END)
+        FROM analysis_periods latest
         WHERE latest.entity_type = p.entity_type AND latest.entity_id = p.entity_id
           AND latest.status = 'active') AS until
 FROM temporal_pipeline.period_stage frozen
@@ -13,7 +16,7 @@ WHERE frozen.stage = 'snapshots'
   )
   AND p.period_end >= coalesce(CAST(:since AS timestamptz), '-infinity')
   AND (CAST(:entity_ids AS uuid[]) IS NULL OR p.entity_id = ANY (CAST(:entity_ids AS uuid[])))
-GROUP BY p.entity_type, p.entity_id, e.name
+GROUP BY p.entity_type, p.entity_id, e.name, e.crawl_interval
 ORDER BY p.entity_type, p.entity_id;
 
 -- name: hourly_counts
@@ -42,7 +45,10 @@ GROUP BY entity_id;
 
 -- name: known_events
 -- The events that this detector has recorded for many topics or users; those of superseded periods are history.
-SELECT v.id, v.entity_id, v.severity, v.resolved_at, v.resolution_note, v.metadata
+-- An end that Python has no name for is told as the nearest that it has one for: it is not ours either way.
+SELECT v.id, v.entity_id, v.severity, v.resolution_note, v.metadata,
+       CASE WHEN v.resolved_at IS NOT NULL
+            THEN least(greatest(v.resolved_at, '1970-01-01'), '9998-12-31') END AS resolved_at
 FROM temporal_events v JOIN analysis_periods p ON p.id = v.period_id
 WHERE v.entity_type = CAST(:entity_type AS text) AND v.entity_id = ANY (CAST(:entity_ids AS uuid[]))
   AND v.metadata->>'key' = CAST(:key AS text)
@@ -51,8 +57,9 @@ WHERE v.entity_type = CAST(:entity_type AS text) AND v.entity_id = ANY (CAST(:en
 ORDER BY v.entity_id, v.metadata->>'onset', v.id;
 
 -- name: detecting_post
--- The post that made an hour an alarm: the n-th of them in the order in which they were crawled.
-SELECT c.id, c.crawled_at
+-- The post that made an hour an alarm: the n-th of them in the order in which they were crawled; known by the hour's end.
+SELECT c.id, greatest(CAST(:end AS timestamptz), CASE WHEN c.crawled_at <= '9998-12-31' THEN c.crawled_at END)
+             AS known_at
 FROM contents c
 WHERE (CAST(:entity_type AS text) = 'topic' AND c.topic_id = CAST(:entity_id AS uuid)
        OR CAST(:entity_type AS text) = 'user' AND c.user_id = CAST(:entity_id AS uuid))
@@ -121,18 +128,22 @@ VALUES (CAST(:period_id AS uuid), CAST(:entity_type AS text), CAST(:entity_id AS
 RETURNING id;
 
 -- name: update_event
--- Bring an event of ours up to date with what is known now.
+-- Bring an event of ours up to date with what is known now; an end that others set is theirs.
 UPDATE temporal_events
 SET severity = CAST(:severity AS text), title = CAST(:title AS text),
     description = CAST(:description AS text), last_updated_at = now(),
-    resolved_at = CAST(:resolved_at AS timestamptz), resolution_note = CAST(:resolution_note AS text),
+    resolved_at = CASE WHEN CAST(:end_is_ours AS boolean) THEN CAST(:resolved_at AS timestamptz) ELSE resolved_at END,
+    resolution_note = CASE WHEN CAST(:end_is_ours AS boolean) THEN CAST(:resolution_note AS text)
+                           ELSE resolution_note END,
     metadata = metadata || CAST(:metadata AS jsonb) || jsonb_build_object('evidence_at', now())
 WHERE id = CAST(:event_id AS uuid);
 
 -- name: resolve_event
--- Set or take back an event's end, without a look at its figures.
+-- Set or take back an event's end if it is ours, without a look at its figures.
 UPDATE temporal_events
-SET resolved_at = CAST(:resolved_at AS timestamptz), resolution_note = CAST(:resolution_note AS text),
+SET resolved_at = CASE WHEN CAST(:end_is_ours AS boolean) THEN CAST(:resolved_at AS timestamptz) ELSE resolved_at END,
+    resolution_note = CASE WHEN CAST(:end_is_ours AS boolean) THEN CAST(:resolution_note AS text)
+                           ELSE resolution_note END,
     last_updated_at = now(), metadata = metadata || CAST(:metadata AS jsonb)
 WHERE id = CAST(:event_id AS uuid);
 
@@ -171,9 +182,13 @@ SELECT count(*) AS events,
 FROM temporal_events;
 
 -- name: latest_events
--- The ten events that were updated last, each with its weightiest evidence.
-SELECT e.name AS entity, v.severity, v.title, v.first_detected_at, v.resolved_at, best.text AS evidence
+-- The ten events that were updated last, each with its weightiest evidence; those of superseded periods are history.
+-- Times as text: those that others wrote may be infinite.
+SELECT e.name AS entity, v.severity, v.title, best.text AS evidence,
+       coalesce(to_char(v.first_detected_at, 'YYYY-MM-DD HH24:MI'), v.first_detected_at::text) AS detected,
+       coalesce(to_char(v.resolved_at, 'YYYY-MM-DD HH24:MI'), v.resolved_at::text) AS resolved
 FROM temporal_events v
+JOIN analysis_periods p ON p.id = v.period_id AND p.status <> 'superseded'
 LEFT JOIN temporal_pipeline.entity e ON e.entity_type = v.entity_type AND e.entity_id = v.entity_id
 LEFT JOIN LATERAL (
     SELECT left(coalesce(c.text, c.source_url), 160) AS text

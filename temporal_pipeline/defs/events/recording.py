@@ -129,14 +129,10 @@ def apply_change(connection: Connection, entity: Entity, change: Change) -> int:
     """Write one change. Returns the number of evidence rows."""
     owner = {"entity_type": entity.type, "entity_id": entity.id}
     event, episode = change.known, change.episode
-    if event is not None and event.is_resolved_by_others:
-        end = {"resolved_at": event.resolved_at, "resolution_note": event.resolution_note}
-    else:
-        end = dict(change.resolution)
     if episode is None:
         assert event is not None
         metadata = json.dumps(change.resolution)
-        connection.execute(queries["resolve_event"], {"event_id": event.id, "metadata": metadata, **end})
+        connection.execute(queries["resolve_event"], {"metadata": metadata, **_end(event, change)})
         return 0
 
     posts, terms = _posts_and_terms(connection, owner, episode)
@@ -146,16 +142,16 @@ def apply_change(connection: Connection, entity: Entity, change: Change) -> int:
         "title": wording.title(entity.name, episode, terms),
         "description": wording.description(episode, terms),
         "metadata": json.dumps(_figures(episode) | change.resolution | {"terms": [t for t, _ in terms]}),
-        **end,
     }
     if event is None:
+        detection = _first_detection(connection, owner, episode)
         event_id = connection.scalar(
-            queries["open_event"], {**owner, **columns, **_first_detection(connection, owner, episode)}
+            queries["open_event"], {**owner, **columns, **change.resolution, **detection}
         )
     else:
         event_id = event.id
         connection.execute(queries["drop_outdated_evidence"], {"event_id": event_id})
-        connection.execute(queries["update_event"], {"event_id": event_id, **columns})
+        connection.execute(queries["update_event"], {**columns, **_end(event, change)})
     written = connection.execute(
         queries["add_evidence"],
         {
@@ -167,6 +163,10 @@ def apply_change(connection: Connection, entity: Entity, change: Change) -> int:
     if not weights:
         raise _vanished(episode)
     return written
+
+
+def _end(event: KnownEvent, change: Change) -> dict[str, Any]:
+    return {"event_id": event.id, "end_is_ours": not event.is_resolved_by_others, **change.resolution}
 
 
 def _posts_and_terms(
@@ -192,15 +192,14 @@ def _posts_and_terms(
 
 def _first_detection(connection: Connection, owner: dict[str, Any], episode: Episode) -> dict[str, Any]:
     """When the event could first be known, and the entity's period of the post that made it one."""
-    end = episode.onset + HOUR
     post = connection.execute(
         queries["detecting_post"],
-        {**owner, "start": episode.onset, "end": end, "nth": episode.threshold_count},
+        {**owner, "start": episode.onset, "end": episode.onset + HOUR, "nth": episode.threshold_count},
     ).first()
     period_id = post and connection.scalar(queries["period_of_post"], {**owner, "content_id": post.id})
     if post is None or period_id is None:
         raise _vanished(episode)
-    return {"first_detected_at": max(end, post.crawled_at), "period_id": period_id}
+    return {"first_detected_at": post.known_at, "period_id": period_id}
 
 
 def _vanished(episode: Episode) -> PipelineError:

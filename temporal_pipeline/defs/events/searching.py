@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row
 
 from temporal_pipeline import problems
-from temporal_pipeline.crawls import Crawl, crawls_of, schedule_intervals
+from temporal_pipeline.crawls import Crawl, crawls_of
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.events.detection import Scores, Volume, hourly_volume, score
 from temporal_pipeline.defs.events.episodes import Episode, episodes
@@ -119,53 +119,73 @@ def detect_events(
             waiting = entities_to_watch(connection, entities, since)
         for entity_type, rows in groupby(waiting, key=lambda row: row.entity_type):
             for batch in _chunks(rows, ENTITIES_AT_ONCE):
-                with database.transaction(read_only=True) as connection:
-                    read = list(_read(connection, entity_type, batch))
-                for watched in read:
-                    try:
-                        _search(database, watched, batch_size, report)
-                        report.entities += 1
-                    except Exception as error:
-                        reason = problems.record(database, STAGE, watched.entity, error, run_id)
-                        report.failed.append((watched.entity, reason))
+                _search_batch(database, entity_type, batch, report, run_id=run_id, batch_size=batch_size)
     return report
 
 
 def entities_to_watch(
     connection: Connection, entities: Sequence[Entity] | None = None, since: datetime | None = None
 ) -> Sequence[Row[Any]]:
-    """Entities with periods to search: rows (entity_type, entity_id, name, periods, until)."""
+    """Entities with periods to search: rows (entity_type, entity_id, name, crawl_interval, periods, until)."""
     ids = None if entities is None else [entity.id for entity in entities]
     return connection.execute(queries["entities_to_watch"], {"entity_ids": ids, "since": since}).all()
 
 
-def _read(connection: Connection, entity_type: EntityType, batch: Sequence[Row[Any]]) -> Iterator[_Watched]:
+def _search_batch(
+    database: Database,
+    entity_type: EntityType,
+    batch: Sequence[Row[Any]],
+    report: EventReport,
+    *,
+    run_id: str,
+    batch_size: int,
+) -> None:
+    """Read some entities at once, or one by one where that fails, and search each."""
+    try:
+        read = _read(database, entity_type, batch)
+    except Exception:
+        read = {}
+    for row in batch:
+        entity = Entity(entity_type, row.entity_id, row.name)
+        try:
+            watched = read.get(row.entity_id) or _read(database, entity_type, [row])[row.entity_id]
+            _search(database, watched, batch_size, report)
+            report.entities += 1
+        except Exception as error:
+            report.failed.append((entity, problems.record(database, STAGE, entity, error, run_id)))
+
+
+def _read(
+    database: Database, entity_type: EntityType, batch: Sequence[Row[Any]]
+) -> dict[uuid.UUID, _Watched]:
     ids = [row.entity_id for row in batch]
     untils = [row.until for row in batch]
     owners = {"entity_type": entity_type, "entity_ids": ids}
-    counts = connection.execute(
-        queries["hourly_counts"], {**owners, "untils": untils, "history": LONGEST_HISTORY}
-    )
-    series = {row.entity_id: (row.hours, row.posts) for row in counts}
-    crawls = crawls_of(connection, entity_type, ids, max(untils))
-    intervals = schedule_intervals(connection, entity_type, ids)
     known: dict[uuid.UUID, list[Row[Any]]] = {entity_id: [] for entity_id in ids}
-    for event in connection.execute(
-        queries["known_events"], {**owners, "key": KEY, "method_family": METHOD_FAMILY}
-    ):
-        known[event.entity_id].append(event)
-    for row in batch:
-        hours, posts = series.get(row.entity_id, ([], []))
-        yield _Watched(
+    with database.transaction(read_only=True) as connection:
+        counts = connection.execute(
+            queries["hourly_counts"], {**owners, "untils": untils, "history": LONGEST_HISTORY}
+        )
+        series = {row.entity_id: (row.hours, row.posts) for row in counts}
+        crawls = crawls_of(connection, entity_type, ids, max(untils))
+        for event in connection.execute(
+            queries["known_events"], {**owners, "key": KEY, "method_family": METHOD_FAMILY}
+        ):
+            known[event.entity_id].append(event)
+    nothing: tuple[list[int], list[int]] = ([], [])
+    return {
+        row.entity_id: _Watched(
             entity=Entity(entity_type, row.entity_id, row.name),
             periods=row.periods,
-            hours=hours,
-            posts=posts,
+            hours=series.get(row.entity_id, nothing)[0],
+            posts=series.get(row.entity_id, nothing)[1],
             # What was found after the last period is not linked yet: that time is no silence.
             crawls=[crawl for crawl in crawls[row.entity_id] if crawl.began <= row.until],
-            interval=intervals[row.entity_id],
+            interval=row.crawl_interval,
             known=known[row.entity_id],
         )
+        for row in batch
+    }
 
 
 def _search(database: Database, watched: _Watched, batch_size: int, report: EventReport) -> None:

@@ -22,7 +22,11 @@ queries = Queries(__package__)
 SHORTEST_RATED_HOURS = 1 / 60
 # Term statistics do not get better with more posts than this, and memory stays bounded.
 SAMPLE_SIZE = 2000
+SAMPLE_CHARACTERS = 2000
 REPORTED_KEY = "reported"
+# Whose words a period's summary is.
+APPLICATION = "application"
+PIPELINE = "pipeline"
 
 
 @dataclass(frozen=True)
@@ -36,39 +40,54 @@ class Draft:
     ready: bool
 
 
-def close(connection: Connection, draft: Draft) -> bool:
+def close(connection: Connection, draft: Draft, run_id: str) -> bool:
     """Close a draft inside the caller's transaction. False: nothing was left in it and it is gone.
 
     Raises IntegrityError when the application closes an overlapping period at the same moment; the caller
     rolls back and calls again, and the contents inside the winner's bounds move to it.
     """
-    key: dict[str, Any] = {
-        "period": draft.period,
-        "entity_type": draft.entity.type,
-        "entity_id": draft.entity.id,
-    }
-    connection.execute(queries["move_to_application_periods"], key)
+    key = {"period": draft.period, "entity_type": draft.entity.type, "entity_id": draft.entity.id}
+    moved = connection.scalars(queries["move_to_application_periods"], key).all()
+    if moved and draft.entity.type == "topic":
+        connection.execute(queries["freeze_claimed"], {"cut": draft.cut, "contents": list(moved)})
     bounds = connection.execute(
         queries["bounds"], key | {"ready": draft.ready, "instant": draft.instant}
     ).one_or_none()
     if bounds is None or bounds.contents == 0:
-        connection.execute(queries["delete_draft"], key)
+        discard(connection, draft.period)
         return False
-    key |= {"period_start": bounds.period_start, "period_end": bounds.period_end, "number": bounds.number}
-    connection.execute(queries["link_tasks"], key)
-    connection.execute(queries["link_chat_messages"], key)
-    activate(connection, draft, key)
+    activate(
+        connection,
+        draft,
+        run_id,
+        key | {"period_start": bounds.period_start, "period_end": bounds.period_end, "number": bounds.number},
+    )
     return True
 
 
-def activate(connection: Connection, draft: Draft, key: dict[str, Any]) -> None:
+def discard(connection: Connection, period: uuid.UUID) -> None:
+    """Delete a draft. What it shared with a user stays in that user's period of the same cut."""
+    connection.execute(queries["rehome_shared"], {"period": period})
+    connection.execute(queries["delete_draft"], {"period": period})
+
+
+def activate(
+    connection: Connection, draft: Draft, run_id: str, key: dict[str, Any], old: Row[Any] | None = None
+) -> None:
     """Fill every documented column from the draft's members and make it active; then its delta and the
     counters of its entity.
 
-    `key`: period, entity_type, entity_id, number, period_start, period_end.
+    `key`: period, entity_type, entity_id, number, period_start, period_end. `old`: the period in whose place
+    it comes; what the application said at that time is taken from there, not from what it says now.
+    Raises RuntimeError when the draft is not there any more.
     """
     started = datetime.now(UTC)
-    values, counts = _describe(connection, draft.entity, key)
+    columns, counts = _describe(connection, draft.entity, key, old)
+    # Only now, since it locks the application's tasks: all that takes time has been read by then.
+    connection.execute(queries["link_tasks"], key)
+    connection.execute(queries["link_chat_messages"], key)
+    tasks = connection.execute(queries["tasks_of_period"], key).one()
+    chat = connection.execute(queries["chat_of_period"], key).one()
     log = {
         "cut": draft.cut,
         "version": __version__,
@@ -76,24 +95,36 @@ def activate(connection: Connection, draft: Draft, key: dict[str, Any]) -> None:
         "finished_at": datetime.now(UTC).isoformat(),
         **counts,
     }
-    connection.execute(
+    activated = connection.execute(
         queries["activate"],
-        key | values | {"content_count": counts["contents"], "execution_log": json.dumps(log)},
+        key
+        | columns
+        | {
+            "content_count": counts["contents"],
+            "tasks_dispatched": tasks.ids,
+            "tasks_summary": json.dumps(tasks.summary),
+            "chat_summary": narrative.chat_summary(chat.messages, chat.questions, chat.last_question),
+            "execution_log": json.dumps(log),
+        },
     )
+    if activated.rowcount != 1:
+        raise RuntimeError("its draft is gone: another run has closed it")
+    connection.execute(queries["note_closing"], {"period": draft.period, "run_id": run_id})
     connection.execute(queries["store_delta"], {"period": draft.period})
     count = "count_for_topic" if draft.entity.type == "topic" else "count_for_user"
     connection.execute(queries[count], {"entity_id": draft.entity.id})
 
 
 def _describe(
-    connection: Connection, entity: Entity, key: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """The computed columns as parameters of the query `activate`, and counts for the execution log."""
+    connection: Connection, entity: Entity, key: dict[str, Any], old: Row[Any] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The columns computed from the members, as parameters of `activate`, and notes for the execution log."""
     about = connection.execute(queries["entity"], key).one()
     previous = connection.execute(queries["previous_period"], key).one_or_none()
     figures = connection.execute(queries["figures"], key).one()
     metrics = _metrics(figures, key["period_end"] - key["period_start"])
     completeness = _completeness(connection, entity, about.crawl_interval, key)
+    leading = connection.execute(queries["leading_posts"], key)
     facts = narrative.PeriodFacts(
         entity_name=about.name,
         number=key["number"],
@@ -104,37 +135,36 @@ def _describe(
         rising=rising_terms(
             _sample(connection, key["period"]), _sample(connection, previous.id) if previous else ()
         ),
-        leading=[
-            (r.author_username, r.text, r.engagement)
-            for r in connection.execute(queries["leading_posts"], key)
-        ],
+        leading=[(row.author_username, row.text, row.engagement) for row in leading],
         completeness=completeness,
         late_arrivals=figures.late_arrivals,
     )
     said = about.summary_data if isinstance(about.summary_data, dict) else {}
-    if key["number"] == 0 and isinstance(said.get("metrics"), dict):
-        metrics[REPORTED_KEY] = said["metrics"]
-    summary, insights = _texts(connection, facts, about.last_summary, said, key)
-    tasks = connection.execute(queries["tasks_of_period"], key).one()
-    chat = connection.execute(queries["chat_of_period"], key).one()
+    reported = said.get("metrics") if old is None else old.metrics.get(REPORTED_KEY)
+    if key["number"] == 0 and isinstance(reported, dict):
+        metrics[REPORTED_KEY] = reported
+    if old is not None and old.has_text_of_the_application:
+        summary, insights, summary_by = old.summary, old.insights, APPLICATION
+    elif old is not None:
+        summary, insights, summary_by = narrative.summary(facts), narrative.insights(facts), PIPELINE
+    else:
+        summary, insights, summary_by = _texts(connection, facts, about.last_summary, said, key)
     columns = {
         "summary": summary,
         "summary_short": narrative.summary_short(summary),
         "insights": json.dumps(insights),
         "metrics": json.dumps(metrics),
-        "tasks_dispatched": tasks.ids,
-        "tasks_summary": json.dumps(tasks.summary),
-        "chat_summary": narrative.chat_summary(chat.messages, chat.questions, chat.last_question),
         "quality_score": figures.quality,
         "completeness_score": completeness,
-        **_knowledge(said, previous),
+        **(_knowledge(said, previous) if old is None else _knowledge_of(old)),
     }
-    counts = {
+    notes = {
+        "summary_by": summary_by,
         "contents": figures.total_contents,
         "late_arrivals": figures.late_arrivals,
         "contents_with_nonsense_metrics": figures.contents_with_nonsense_metrics,
     }
-    return columns, counts
+    return columns, notes
 
 
 def _metrics(figures: Row[Any], duration: timedelta) -> dict[str, Any]:
@@ -163,7 +193,9 @@ def _completeness(
     A crawl is taken to look until it ended: the end of a period is the end of its last crawl, and the few
     seconds in which that crawl ran are no gap. Null where no crawl is known at all.
     """
-    crawls = crawls_of(connection, entity.type, [entity.id], key["period_end"]).get(entity.id, [])
+    crawls = crawls_of(
+        connection, entity.type, [entity.id], key["period_end"], since=key["period_start"]
+    ).get(entity.id, [])
     looked = [replace(crawl, began=crawl.ended) for crawl in crawls if crawl.ended is not None]
     if not looked:
         return None
@@ -171,7 +203,8 @@ def _completeness(
 
 
 def _sample(connection: Connection, period: uuid.UUID) -> list[str]:
-    return list(connection.scalars(queries["sample_texts"], {"period": period, "sample": SAMPLE_SIZE}))
+    wanted = {"period": period, "sample": SAMPLE_SIZE, "characters": SAMPLE_CHARACTERS}
+    return list(connection.scalars(queries["sample_texts"], wanted))
 
 
 def _texts(
@@ -180,14 +213,17 @@ def _texts(
     last_summary: str | None,
     said: dict[str, Any],
     key: dict[str, Any],
-) -> tuple[str, dict[str, Any]]:
-    """The application's summary and insights if they are new since the last period, else computed ones."""
+) -> tuple[str, dict[str, Any], str]:
+    """The application's summary and insights if they are new since the last period, else computed ones; and
+    whose words the summary is.
+    """
     is_new = bool(last_summary and last_summary.strip()) and not connection.scalar(
         queries["summary_was_used"], key | {"summary": last_summary}
     )
-    summary = last_summary if is_new and last_summary else narrative.summary(facts)
     insights = narrative.application_insights(said.get("insights")) if is_new or facts.number == 0 else None
-    return summary, insights or narrative.insights(facts)
+    if is_new and last_summary:
+        return last_summary, insights or narrative.insights(facts), APPLICATION
+    return narrative.summary(facts), insights or narrative.insights(facts), PIPELINE
 
 
 def _knowledge(said: dict[str, Any], previous: Row[Any] | None) -> dict[str, Any]:
@@ -201,4 +237,13 @@ def _knowledge(said: dict[str, Any], previous: Row[Any] | None) -> dict[str, Any
         "knowledge_doc": document,
         "knowledge_version": version + 1 if diff else version,
         "knowledge_diff": json.dumps(diff) if diff else None,
+    }
+
+
+def _knowledge_of(old: Row[Any]) -> dict[str, Any]:
+    """What was known when the period was first analysed."""
+    return {
+        "knowledge_doc": old.knowledge_doc,
+        "knowledge_version": old.knowledge_version,
+        "knowledge_diff": None if old.knowledge_diff is None else json.dumps(old.knowledge_diff),
     }

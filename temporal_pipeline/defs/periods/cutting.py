@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from temporal_pipeline import problems
 from temporal_pipeline.database import Database, Queries
-from temporal_pipeline.defs.periods.closing import Draft, close
+from temporal_pipeline.defs.periods.closing import Draft, close, discard
 from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity
 
@@ -155,11 +155,17 @@ def _finish(
 ) -> tuple[int, list[tuple[Entity, str]]]:
     """Link what is due and close every draft. Returns the number of contents linked, and who failed."""
     linked = _link(database, cut, batch_size)
-    while database.write(lambda connection: _delete_vanished(connection, cut)):
-        linked += _link(database, cut, batch_size)
+    database.write(lambda connection: _discard_vanished(connection, cut))
     failed = _close_drafts(database, run_id, cut)
-    database.write(lambda c: c.execute(queries["finish_cut"], {"cut": cut.id, "run_id": run_id}))
+    database.write(lambda connection: _note_end(connection, cut, run_id))
     return linked, failed
+
+
+def _note_end(connection: Connection, cut: Cut, run_id: str) -> None:
+    held = connection.scalar(queries["held_contents"], {"cut": cut.id})
+    connection.execute(queries["finish_cut"], {"cut": cut.id, "run_id": run_id, "held": held})
+    still_open = {Entity(*row) for row in connection.execute(queries["entities_with_drafts"])}
+    problems.keep_only(connection, STAGE, still_open)
 
 
 def _link(database: Database, cut: Cut, batch_size: int) -> int:
@@ -202,7 +208,12 @@ def _link_page(
     due = connection.execute(queries["lock_due_page"], page).all()
     unclaimed = [row for row in due if row.application_period is None]
     owners = {("topic", row.topic_id) for row in unclaimed if row.topic_id is not None}
-    owners |= {("user", row.user_id) for row in unclaimed if row.user_id is not None}
+    # A user whose own period takes the content needs no draft; one who shares it with a topic does.
+    owners |= {
+        ("user", row.user_id)
+        for row in due
+        if row.user_id is not None and (row.topic_id is not None or row.application_period is None)
+    }
     if owners:
         types, ids = zip(*sorted(owners), strict=True)
         connection.execute(
@@ -218,15 +229,16 @@ def _link_page(
                 "application_periods": [row.application_period for row in due],
             },
         )
+    claimed = [row.id for row in due if row.application_period is not None and row.topic_id is not None]
+    if claimed:
+        connection.execute(queries["freeze_claimed"], {"cut": cut.id, "contents": claimed})
     return end, len(due)
 
 
-def _delete_vanished(connection: Connection, cut: Cut) -> bool:
-    """Delete the drafts of entities that are gone; their contents become due for their other owner."""
-    vanished = connection.scalars(queries["vanished_drafts"], {"cut": cut.id}).all()
-    for period in vanished:
-        connection.execute(queries["delete_draft"], {"period": period})
-    return bool(vanished)
+def _discard_vanished(connection: Connection, cut: Cut) -> None:
+    """Discard the drafts of entities that are gone."""
+    for period in connection.scalars(queries["vanished_drafts"], {"cut": cut.id}).all():
+        discard(connection, period)
 
 
 def _close_drafts(database: Database, run_id: str, cut: Cut) -> list[tuple[Entity, str]]:
@@ -239,21 +251,17 @@ def _close_drafts(database: Database, run_id: str, cut: Cut) -> list[tuple[Entit
         try:
             if row.older_is_open:
                 raise RuntimeError("an earlier period of it is still open")
-            _close(database, draft)
+            _close(database, draft, run_id)
         except Exception as error:
             failed.append((entity, problems.record(database, STAGE, entity, error, run_id)))
     return failed
 
 
-def _close(database: Database, draft: Draft) -> None:
-    def work(connection: Connection) -> None:
-        close(connection, draft)
-        problems.clear(connection, STAGE, draft.entity)
-
-    for attempt in range(1, CLOSING_ATTEMPTS + 1):
+def _close(database: Database, draft: Draft, run_id: str) -> None:
+    for _ in range(CLOSING_ATTEMPTS - 1):
         try:
-            return database.write(work)
+            database.write(lambda connection: close(connection, draft, run_id))
         except IntegrityError:
-            if attempt == CLOSING_ATTEMPTS:
-                raise
-    return None
+            continue
+        return
+    database.write(lambda connection: close(connection, draft, run_id))

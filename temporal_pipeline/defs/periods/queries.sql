@@ -6,7 +6,9 @@ WITH waiting AS (
            count(*) AS contents,
            min(c.crawled_at) AS oldest,
            max(c.crawled_at) AS newest,
-           min(coalesce(c.discovered_at, c.crawled_at)) AS waiting_since
+           -- An infinite time has no difference to any other.
+           min(greatest(least(coalesce(c.discovered_at, c.crawled_at), CAST(:instant AS timestamptz)), '0001-01-02'))
+               AS waiting_since
     FROM contents c
     WHERE c.analysis_period_id IS NULL
       AND (c.topic_id IS NOT NULL OR c.user_id IS NOT NULL)
@@ -52,10 +54,10 @@ FROM considered
 ORDER BY entity_type, entity_id;
 
 -- name: future_contents
--- How many owned contents wait because their crawl time lies after the instant (clock skew).
+-- How many owned contents wait because their crawl time lies after the instant (clock skew), or before all calendars.
 SELECT count(*) FROM contents
 WHERE analysis_period_id IS NULL AND (topic_id IS NOT NULL OR user_id IS NOT NULL)
-  AND crawled_at > CAST(:instant AS timestamptz);
+  AND (crawled_at > CAST(:instant AS timestamptz) OR crawled_at < '0001-01-02');
 
 -- name: unowned_contents
 -- How many contents have neither topic nor user: they are counted and never linked.
@@ -68,7 +70,7 @@ WHERE finished_at IS NULL AND kind = 'update' ORDER BY id;
 
 -- name: cut_of_run
 -- The cut that a run began itself.
-SELECT id FROM temporal_pipeline.cut WHERE run_id = CAST(:run_id AS text);
+SELECT id FROM temporal_pipeline.cut WHERE run_id = CAST(:run_id AS text) AND kind = 'update';
 
 -- name: open_cut
 -- Begin the one cut of a run.
@@ -124,6 +126,10 @@ LEFT JOIN LATERAL (
     WHERE p.entity_type = k.entity_type AND p.entity_id = k.entity_id AND p.status = 'active'
       AND page.crawled_at >= p.period_start AND page.crawled_at < p.period_end
       AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id)
+      -- What is frozen takes nothing more: this content is a late arrival of the next period.
+      AND NOT EXISTS (
+          SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
+      )
 ) application ON true
 WHERE done.content_id IS NOT NULL
    OR (c.relevance_score IS NOT NULL AND c.published_at IS NOT NULL AND c.discovered_at IS NOT NULL)
@@ -167,6 +173,26 @@ LEFT JOIN temporal_pipeline.period_cut k
  AND k.entity_id = coalesce(o.topic_id, o.user_id)
 WHERE c.id = due.id;
 
+-- name: freeze_claimed
+-- A content of two owners that an application's period took is a member of the user's period too; as no pointer says so, it is frozen at once.
+INSERT INTO period_content_snapshots
+    (period_id, content_id, contribution_type, relevance_score, text_snapshot, key_points_snapshot)
+SELECT k.period_id, c.id, 'general', c.relevance_score, c.text, c.key_points
+FROM contents c
+JOIN temporal_pipeline.period_cut k
+  ON k.cut_id = CAST(:cut AS bigint) AND k.entity_type = 'user' AND k.entity_id = c.user_id
+WHERE c.id = ANY (CAST(:contents AS uuid[])) AND k.period_id IS NOT NULL
+ON CONFLICT (period_id, content_id) DO NOTHING;
+
+-- name: rehome_shared
+-- Contents of a topic that is gone point to their user's period of the same cut, of which they are members already.
+UPDATE contents c SET analysis_period_id = own.period_id
+FROM temporal_pipeline.period_cut gone
+JOIN temporal_pipeline.period_cut own
+  ON own.cut_id = gone.cut_id AND own.entity_type = 'user' AND own.period_id IS NOT NULL
+WHERE gone.period_id = CAST(:period AS uuid) AND gone.entity_type = 'topic'
+  AND c.analysis_period_id = gone.period_id AND c.user_id = own.entity_id;
+
 -- name: vanished_drafts
 -- Drafts of a cut whose topic or user the application has deleted meanwhile.
 SELECT k.period_id
@@ -195,10 +221,17 @@ JOIN temporal_pipeline.entity e ON e.entity_type = k.entity_type AND e.entity_id
 WHERE k.cut_id = CAST(:cut AS bigint)
 ORDER BY k.entity_type, k.entity_id;
 
+-- name: entities_with_drafts
+-- Entities of which a period could not be closed yet.
+SELECT DISTINCT e.entity_type, e.entity_id, e.name
+FROM temporal_pipeline.period_cut k
+JOIN analysis_periods p ON p.id = k.period_id AND p.status = 'draft'
+JOIN temporal_pipeline.entity e ON e.entity_type = k.entity_type AND e.entity_id = k.entity_id;
+
 -- name: finish_cut
 -- A cut is finished when no draft of it is left.
 UPDATE temporal_pipeline.cut c
-SET finished_at = clock_timestamp(), finished_by = CAST(:run_id AS text)
+SET finished_at = clock_timestamp(), finished_by = CAST(:run_id AS text), held = CAST(:held AS int)
 WHERE c.id = CAST(:cut AS bigint) AND c.finished_at IS NULL
   AND NOT EXISTS (
       SELECT FROM temporal_pipeline.period_cut k
@@ -207,31 +240,43 @@ WHERE c.id = CAST(:cut AS bigint) AND c.finished_at IS NULL
   );
 
 -- name: periods_of_run
--- The periods that a run closed, through its own cut or by finishing an earlier one.
+-- The periods that a run closed, of its own cut or of an earlier one that it finished.
 SELECT p.id, p.entity_type, p.entity_id, e.name, p.period_number, p.period_start, p.period_end,
        p.content_count, p.summary_short
 FROM temporal_pipeline.cut c
 JOIN temporal_pipeline.period_cut k ON k.cut_id = c.id
 JOIN analysis_periods p ON p.id = k.period_id AND p.status <> 'draft'
 LEFT JOIN temporal_pipeline.entity e ON e.entity_type = p.entity_type AND e.entity_id = p.entity_id
-WHERE c.kind = 'update' AND CAST(:run_id AS text) IN (c.run_id, c.finished_by)
+WHERE c.kind = 'update' AND k.closed_by = CAST(:run_id AS text)
 ORDER BY p.entity_type, e.name, p.period_number;
 
--- name: unlinked_due_of_run
--- Contents that the cuts of a run had to link and did not.
-SELECT due.id FROM temporal_pipeline.cut c
+-- name: held_contents
+-- How many contents a cut could not link because the application held them; the next cut links them.
+SELECT count(*)
+FROM temporal_pipeline.cut c
 JOIN temporal_pipeline.period_cut k ON k.cut_id = c.id AND k.ready
 JOIN contents due
   ON k.entity_id = coalesce(due.topic_id, due.user_id)
  AND k.entity_type = CASE WHEN due.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
+JOIN temporal_pipeline.prepared_content done ON done.content_id = due.id AND done.prepared_at <= c.started_at
+WHERE c.id = CAST(:cut AS bigint)
+  AND due.analysis_period_id IS NULL AND (due.topic_id IS NOT NULL OR due.user_id IS NOT NULL)
+  AND due.crawled_at <= c.instant AND due.crawled_at >= coalesce(c.since, '0001-01-02');
+
+-- name: unlinked_due_of_run
+-- Contents that the cuts of a run had to link and did not, beside how many the application held at that time.
+SELECT due.id, c.id AS cut, c.held
+FROM temporal_pipeline.cut c
+JOIN temporal_pipeline.period_cut k ON k.cut_id = c.id AND k.ready
+JOIN contents due
+  ON k.entity_id = coalesce(due.topic_id, due.user_id)
+ AND k.entity_type = CASE WHEN due.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
+JOIN temporal_pipeline.prepared_content done ON done.content_id = due.id AND done.prepared_at <= c.started_at
 WHERE CAST(:run_id AS text) IN (c.run_id, c.finished_by)
   AND due.analysis_period_id IS NULL AND (due.topic_id IS NOT NULL OR due.user_id IS NOT NULL)
   AND due.crawled_at <= c.instant AND due.crawled_at >= coalesce(c.since, '0001-01-02')
-  AND EXISTS (SELECT FROM temporal_pipeline.prepared_content done
-              WHERE done.content_id = due.id AND done.prepared_at <= c.started_at)
 ORDER BY due.id
--- A row that the application holds at this moment is not overdue: the next cut links it.
-FOR SHARE OF due SKIP LOCKED;
+LIMIT 1000;
 
 -- name: move_to_application_periods
 -- A period that the application closed while ours was a draft takes the contents inside its bounds.
@@ -240,7 +285,11 @@ FROM analysis_periods p
 WHERE c.analysis_period_id = CAST(:period AS uuid)
   AND p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
   AND p.status = 'active' AND c.crawled_at >= p.period_start AND c.crawled_at < p.period_end
-  AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id);
+  AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id)
+  AND NOT EXISTS (
+      SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
+  )
+RETURNING c.id;
 
 -- name: bounds
 -- Number and bounds that a draft gets when it is closed now, and how many members it has.
@@ -307,8 +356,8 @@ SELECT count(*) AS total_contents,
 FROM member;
 
 -- name: sample_texts
--- Texts of a bounded sample of a period's members for term statistics; ids are random, so their order is no bias.
-SELECT c.text
+-- Texts of a bounded sample of a period's members for term statistics.
+SELECT left(c.text, CAST(:characters AS int))
 FROM temporal_pipeline.period_member m JOIN contents c ON c.id = m.content_id
 WHERE m.period_id = CAST(:period AS uuid) AND c.text IS NOT NULL
 ORDER BY c.id
@@ -344,7 +393,7 @@ SELECT EXISTS (
 
 -- name: entity
 -- What the application says of an entity now.
-SELECT name, crawl_interval, last_crawl_at, last_summary, summary_data
+SELECT name, crawl_interval, last_summary, summary_data
 FROM temporal_pipeline.entity
 WHERE entity_type = CAST(:entity_type AS text) AND entity_id = CAST(:entity_id AS uuid);
 
@@ -372,10 +421,11 @@ WITH linked AS (
     SELECT t.id, t.label, t.status, coalesce(t.started_at, t.created_at) AS at,
            coalesce(greatest(temporal_pipeline.metric_number(t.result->'tweets_found'), 0), found.contents) AS found
     FROM tasks t
-    LEFT JOIN (
-        SELECT c.task_id, count(*) AS contents FROM contents c
-        WHERE c.analysis_period_id = CAST(:period AS uuid) GROUP BY c.task_id
-    ) found ON found.task_id = t.id
+    CROSS JOIN LATERAL (
+        -- IS NOT DISTINCT FROM leaves the planner only the index on task_id: it takes freshly linked contents for few.
+        SELECT count(*) AS contents FROM contents c
+        WHERE c.task_id = t.id AND c.analysis_period_id IS NOT DISTINCT FROM CAST(:period AS uuid)
+    ) found
     WHERE t.period_id = CAST(:period AS uuid)
 )
 SELECT coalesce(array_agg(id ORDER BY at, id), '{}') AS ids,
@@ -398,6 +448,10 @@ WHERE entity_type = CAST(:entity_type AS text) AND entity_id = CAST(:entity_id A
 SELECT count(*) AS messages, count(*) FILTER (WHERE role = 'user') AS questions,
        (array_agg(left(content, 200) ORDER BY created_at DESC) FILTER (WHERE role = 'user'))[1] AS last_question
 FROM chat_messages WHERE period_id = CAST(:period AS uuid);
+
+-- name: note_closing
+-- Which run closed a period.
+UPDATE temporal_pipeline.period_cut SET closed_by = CAST(:run_id AS text) WHERE period_id = CAST(:period AS uuid);
 
 -- name: activate
 -- Close a draft: everything that is known of the period, in one row.
@@ -464,7 +518,8 @@ WHERE status = 'active' AND (period_number = 0) = CAST(:is_zero AS boolean);
 -- name: period_to_reanalyse
 -- A period as it stands, locked, with what may hinder its being analysed again.
 SELECT p.id, p.entity_type, p.entity_id, e.name, p.period_number, p.period_start, p.period_end, p.status,
-       p.superseded_by,
+       p.superseded_by, p.summary, p.insights, p.metrics, p.knowledge_doc, p.knowledge_version, p.knowledge_diff,
+       p.execution_log->>'summary_by' IS DISTINCT FROM 'pipeline' AS has_text_of_the_application,
        NOT EXISTS (
            SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
        ) OR EXISTS (
@@ -528,8 +583,9 @@ WHERE period_id = CAST(:period AS uuid) AND stage = 'snapshots';
 UPDATE contents SET analysis_period_id = CAST(:successor AS uuid) WHERE analysis_period_id = CAST(:period AS uuid);
 
 -- name: move_tasks
--- Crawl tasks point to the successor.
-UPDATE tasks SET period_id = CAST(:successor AS uuid) WHERE period_id = CAST(:period AS uuid);
+-- Crawl tasks point to the successor; which of its queries found what is measured anew.
+UPDATE tasks SET period_id = CAST(:successor AS uuid), effectiveness_id = NULL
+WHERE period_id = CAST(:period AS uuid);
 
 -- name: move_chat_messages
 -- Chat messages point to the successor.
@@ -545,21 +601,26 @@ ORDER BY p.period_number LIMIT 1;
 
 -- name: overlapping_periods
 -- Pairs of active periods of one entity that share time, or bear the same number.
-SELECT a.entity_type, a.entity_id, a.period_number, b.period_number AS other_number
+SELECT a.entity_type, a.entity_id, a.period_number, b.period_number AS other_number,
+       EXISTS (
+           SELECT FROM temporal_pipeline.period_cut k
+           WHERE k.period_id IN (a.id, b.id) AND k.closed_by = CAST(:run_id AS text)
+       ) AS of_this_run
 FROM (
     SELECT *, lead(id) OVER by_start AS next_id FROM analysis_periods WHERE status = 'active'
     WINDOW by_start AS (PARTITION BY entity_type, entity_id ORDER BY period_start, period_end)
 ) a
 JOIN analysis_periods b ON b.id = a.next_id
 WHERE b.period_start < a.period_end OR b.period_number = a.period_number
-ORDER BY 1, 2, 3;
+ORDER BY 1, 2, 3
+LIMIT 1000;
 
 -- name: disagreeing_counters
--- Entities of ours whose counters do not agree with their active periods.
+-- Entities whose counters do not agree with their active periods; the application counts a latest period of its own.
 WITH counted AS (
     SELECT p.entity_type, p.entity_id, count(*) AS periods, max(p.period_number) AS latest,
            (array_agg(p.id ORDER BY p.period_number DESC))[1] AS latest_id,
-           bool_or(k.period_id IS NOT NULL) AS ours
+           (array_agg(k.period_id IS NOT NULL ORDER BY p.period_number DESC))[1] AS latest_is_ours
     FROM analysis_periods p LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id
     WHERE p.status = 'active' GROUP BY p.entity_type, p.entity_id
 ), counters AS (
@@ -570,7 +631,8 @@ WITH counted AS (
 SELECT e.entity_type, e.entity_id, e.total_periods, coalesce(c.periods, 0) AS active_periods,
        e.current_period_number, c.latest AS latest_period
 FROM counters e LEFT JOIN counted c USING (entity_type, entity_id)
-WHERE coalesce(c.ours, true)
+WHERE coalesce(c.latest_is_ours, true)
   AND (e.total_periods, e.current_period_number, e.last_period_id)
       IS DISTINCT FROM (coalesce(c.periods, 0), c.latest, c.latest_id)
-ORDER BY 1, 2;
+ORDER BY 1, 2
+LIMIT 1000;

@@ -19,7 +19,8 @@ def reanalyse(database: Database, period: uuid.UUID, reason: str, run_id: str) -
     """Put a freshly computed successor in the place of an active period. Returns the successor's id.
 
     One transaction: the old period becomes `superseded` with the reason and its successor, the contents,
-    tasks and messages point to the successor, its members are frozen anew with their present text. Events
+    tasks and messages point to the successor, its members are frozen anew with their present text; what the
+    application said of it stays what it said then. Events
     and effectiveness of the successor are derived by the next run, those of the old one stay readable. Only
     an active period has no successor, so the chain can neither branch nor cycle.
     Raises PipelineError for a period that is unknown, not active, or not frozen yet.
@@ -55,7 +56,7 @@ def _replace(connection: Connection, period: uuid.UUID, reason: str, run_id: str
         "period_end": old.period_end,
     }
     entity = Entity(old.entity_type, old.entity_id, old.name)
-    activate(connection, Draft(cut.id, cut.instant, entity, successor, ready=True), key)
+    activate(connection, Draft(cut.id, cut.instant, entity, successor, ready=True), run_id, key, old)
     following = connection.scalar(queries["following_period"], key)
     if following is not None:
         connection.execute(queries["store_delta"], {"period": following})

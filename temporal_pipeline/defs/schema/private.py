@@ -7,20 +7,24 @@ PRIVATE_SCHEMA = "temporal_pipeline"
 PRIVATE_TABLES = {
     "cut": """CREATE TABLE temporal_pipeline.cut (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    run_id text NOT NULL UNIQUE,
+    run_id text NOT NULL,
     kind text NOT NULL DEFAULT 'update' CHECK (kind IN ('update', 'reanalysis')),
     instant timestamptz NOT NULL,
     since timestamptz,
     started_at timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,
-    finished_by text
-)""",
+    finished_by text,
+    held integer NOT NULL DEFAULT 0
+);
+-- A run makes one cut; it may analyse many periods again.
+CREATE UNIQUE INDEX one_cut_per_run ON temporal_pipeline.cut (run_id) WHERE kind = 'update'""",
     "period_cut": """CREATE TABLE temporal_pipeline.period_cut (
     cut_id bigint NOT NULL REFERENCES temporal_pipeline.cut ON DELETE CASCADE,
     entity_type varchar(20) NOT NULL,
     entity_id uuid NOT NULL,
     ready boolean NOT NULL,
     period_id uuid UNIQUE REFERENCES analysis_periods ON DELETE SET NULL,
+    closed_by text,
     PRIMARY KEY (cut_id, entity_type, entity_id)
 )""",
     "prepared_content": """CREATE TABLE temporal_pipeline.prepared_content (
@@ -34,6 +38,7 @@ PRIVATE_TABLES = {
     period_id uuid NOT NULL REFERENCES analysis_periods ON DELETE CASCADE,
     stage text NOT NULL,
     method text NOT NULL,
+    run_id text,
     done_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (period_id, stage)
 )""",
@@ -70,5 +75,6 @@ EXTRA_INDEXES = {
     "tasks": (
         Index("idx_tasks_crawl_topic", f"((payload ->> 'topic_id')) {_CRAWLS}"),
         Index("idx_tasks_crawl_user", f"((payload ->> 'user_id')) {_CRAWLS}"),
+        Index("idx_tasks_unmeasured", "(id) WHERE duration_seconds IS NULL AND completed_at IS NOT NULL"),
     ),
 }

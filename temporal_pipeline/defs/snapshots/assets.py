@@ -25,16 +25,16 @@ def period_content_snapshots(
     context: dg.AssetExecutionContext, database: dg.ResourceParam[Database], scope: Scope
 ) -> dg.MaterializeResult[None]:
     started = time.monotonic()
-    entities = scope.resolve(database)
     if scope.dry_run:
         return dry_run_result(
             database,
             lambda connection: [
                 {"entity": row.name, "period": row.period_number, "snapshots": row.content_count}
-                for row in unfrozen_periods(connection, entities)
+                for row in unfrozen_periods(connection)
             ],
+            follows_the_cut=True,
         )
-    report = freeze_periods(database, context.run.run_id, entities=entities, batch_size=scope.batch_size)
+    report = freeze_periods(database, context.run.run_id, batch_size=scope.batch_size)
     with database.transaction(read_only=True) as connection:
         state = connection.execute(queries["snapshot_count"]).one()
         columns = relation_metadata(connection, "period_content_snapshots", state.snapshots)

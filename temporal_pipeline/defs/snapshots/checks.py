@@ -15,10 +15,20 @@ from temporal_pipeline.reporting import claim, entities_succeeded
         "application deleted later is reported, not failed."
     ),
 )
-def content_count_equals_members(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
+def content_count_equals_members(
+    context: dg.AssetCheckExecutionContext, database: dg.ResourceParam[Database]
+) -> dg.AssetCheckResult:
+    return counts_are_right(database, context.run.run_id)
+
+
+def counts_are_right(database: Database, run_id: str) -> dg.AssetCheckResult:
+    """The claim; a warning where no period that this run has frozen is concerned."""
     with database.transaction(read_only=True) as connection:
         deleted = connection.scalar(queries["deleted_members"])
-        return claim(connection.execute(queries["miscounted_periods"]).all(), deleted_since=int(deleted or 0))
+        miscounted = connection.execute(queries["miscounted_periods"], {"run_id": run_id}).all()
+    of_this_run = any(period.of_this_run for period in miscounted)
+    severity = dg.AssetCheckSeverity.ERROR if of_this_run else dg.AssetCheckSeverity.WARN
+    return claim(miscounted, severity=severity, deleted_since=int(deleted or 0))
 
 
 @dg.asset_check(

@@ -7,23 +7,26 @@ WHERE p.status = 'active'
   AND NOT EXISTS (
       SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
   )
-  AND (CAST(:entity_ids AS uuid[]) IS NULL OR p.entity_id = ANY (CAST(:entity_ids AS uuid[])))
 ORDER BY p.entity_type, p.entity_id, p.period_number;
 
+-- name: page_of_members
+-- The next members of some periods, in order of content.
+SELECT m.period_id, m.content_id
+FROM temporal_pipeline.linked_content m
+WHERE m.period_id = ANY (CAST(:periods AS uuid[]))
+  AND (m.content_id, m.period_id) > (CAST(:after_content AS uuid), CAST(:after_period AS uuid))
+ORDER BY m.content_id, m.period_id
+LIMIT CAST(:batch_size AS int);
+
 -- name: freeze_members
--- The next members of some periods as they are now: text, key points and relevance.
+-- Members as they are now: text, key points and relevance. What is frozen already is never changed.
 INSERT INTO period_content_snapshots
     (period_id, content_id, contribution_type, relevance_score, text_snapshot, key_points_snapshot)
 SELECT p.id, c.id, CASE WHEN c.crawled_at < p.period_start THEN 'late_arrival' ELSE 'general' END,
        c.relevance_score, c.text, c.key_points
-FROM temporal_pipeline.linked_content m
+FROM unnest(CAST(:periods AS uuid[]), CAST(:contents AS uuid[])) AS m (period_id, content_id)
 JOIN analysis_periods p ON p.id = m.period_id
 JOIN contents c ON c.id = m.content_id
-WHERE m.period_id = ANY (CAST(:periods AS uuid[]))
-  AND NOT EXISTS (
-      SELECT FROM period_content_snapshots s WHERE s.period_id = m.period_id AND s.content_id = m.content_id
-  )
-LIMIT CAST(:batch_size AS int)
 ON CONFLICT (period_id, content_id) DO NOTHING;
 
 -- name: correct_content_counts
@@ -40,8 +43,8 @@ WHERE p.id = frozen.id AND p.content_count <> frozen.members;
 
 -- name: mark_frozen
 -- From now on the snapshot rows are the membership of these periods.
-INSERT INTO temporal_pipeline.period_stage (period_id, stage, method)
-SELECT id, 'snapshots', CAST(:method AS text) FROM unnest(CAST(:periods AS uuid[])) AS frozen (id)
+INSERT INTO temporal_pipeline.period_stage (period_id, stage, method, run_id)
+SELECT id, 'snapshots', CAST(:method AS text), CAST(:run_id AS text) FROM unnest(CAST(:periods AS uuid[])) AS frozen (id)
 ON CONFLICT (period_id, stage) DO NOTHING;
 
 -- name: snapshot_count
@@ -56,9 +59,10 @@ SELECT count(*) FROM period_content_snapshots
 WHERE period_id = ANY (CAST(:periods AS uuid[])) AND contribution_type = 'late_arrival';
 
 -- name: miscounted_periods
--- Frozen periods of ours that have more members than they count, or members by pointer that were not frozen.
+-- Frozen periods of ours with more members than they count, and those of this run with linked contents that were left out.
 WITH frozen AS (
-    SELECT p.id, p.entity_type, p.entity_id, p.period_number, p.content_count
+    SELECT p.id, p.entity_type, p.entity_id, p.period_number, p.content_count,
+           done.run_id IS NOT DISTINCT FROM CAST(:run_id AS text) AS of_this_run
     FROM temporal_pipeline.period_stage done
     JOIN analysis_periods p ON p.id = done.period_id AND p.status = 'active'
     JOIN temporal_pipeline.period_cut ours ON ours.period_id = p.id
@@ -66,19 +70,20 @@ WITH frozen AS (
 ), counted AS (
     SELECT f.id, count(s.content_id) AS members
     FROM frozen f LEFT JOIN period_content_snapshots s ON s.period_id = f.id GROUP BY f.id
-), unfrozen AS (
-    SELECT m.period_id AS id, count(*) AS members
+), left_out AS (
+    SELECT m.period_id AS id, count(*) AS contents
     FROM frozen f
     JOIN temporal_pipeline.linked_content m ON m.period_id = f.id
     LEFT JOIN period_content_snapshots s ON s.period_id = m.period_id AND s.content_id = m.content_id
-    WHERE s.content_id IS NULL
+    WHERE f.of_this_run AND s.content_id IS NULL
     GROUP BY m.period_id
 )
 SELECT f.entity_type, f.entity_id, f.period_number, f.content_count, c.members,
-       coalesce(u.members, 0) AS unfrozen
-FROM frozen f JOIN counted c USING (id) LEFT JOIN unfrozen u USING (id)
-WHERE c.members > f.content_count OR u.members > 0
-ORDER BY 1, 2, 3;
+       coalesce(l.contents, 0) AS left_out, f.of_this_run
+FROM frozen f JOIN counted c USING (id) LEFT JOIN left_out l USING (id)
+WHERE c.members > f.content_count OR l.contents > 0
+ORDER BY 1, 2, 3
+LIMIT 1000;
 
 -- name: deleted_members
 -- Members of frozen periods of ours that the application has deleted since.
@@ -101,4 +106,5 @@ WHERE done.stage = 'snapshots'
   AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut ours WHERE ours.period_id = p.id)
 GROUP BY p.id
 HAVING p.content_count <> count(s.content_id)
-ORDER BY 1, 2, 3;
+ORDER BY 1, 2, 3
+LIMIT 1000;

@@ -29,7 +29,9 @@ from temporal_pipeline.scope import Scope
 def mv_period_metrics_trend(database: dg.ResourceParam[Database], scope: Scope) -> dg.MaterializeResult[None]:
     started = time.monotonic()
     if scope.dry_run:
-        return dry_run_result(database, lambda c: [dict(row._mapping) for row in disagreements(c)])
+        return dry_run_result(
+            database, lambda c: [dict(row._mapping) for row in disagreements(c)], follows_the_cut=True
+        )
     refresh = refresh_view(database)
     with database.transaction(read_only=True) as connection:
         return dg.MaterializeResult(

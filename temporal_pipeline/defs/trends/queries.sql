@@ -52,6 +52,7 @@ REFRESH MATERIALIZED VIEW mv_period_metrics_trend;
 
 -- name: rates_of_busiest
 -- Posts per hour in the newest periods of the entities that got the most posts in those, the busiest first.
+-- A period of the application's without a begin or an end that a calendar has cannot be drawn.
 WITH recent AS (
     SELECT * FROM (
         SELECT p.entity_type, p.entity_id, p.period_number, p.period_start, p.period_end, p.content_count,
@@ -62,6 +63,7 @@ WITH recent AS (
             SELECT temporal_pipeline.metric_number(p.metrics->'contents_per_hour') AS posts_per_hour
         ) rate
         WHERE p.status = 'active' AND rate.posts_per_hour >= 0
+          AND p.period_start >= '1970-01-01' AND p.period_end <= '9998-12-31'
     ) aged
     WHERE age <= CAST(:periods AS int)
 ), busiest AS (
@@ -78,10 +80,12 @@ LEFT JOIN temporal_pipeline.entity e USING (entity_type, entity_id)
 ORDER BY b.posts DESC, b.entity_type, b.entity_id, r.period_number;
 
 -- name: events_of
--- The events of some entities, of each since a time of its own, the oldest first.
+-- The events of some entities, of each since a time of its own, the oldest first; those of superseded periods are history.
 SELECT t.entity_id, t.first_detected_at, t.severity, t.resolved_at IS NULL AS is_open
 FROM unnest(CAST(:entity_ids AS uuid[]), CAST(:since AS timestamptz[])) AS wanted (entity_id, since)
 JOIN temporal_events t ON t.entity_id = wanted.entity_id AND t.first_detected_at >= wanted.since
+    AND t.first_detected_at <= '9998-12-31'
+JOIN analysis_periods p ON p.id = t.period_id AND p.status <> 'superseded'
 ORDER BY t.first_detected_at, t.id;
 
 -- name: last_against_before
@@ -105,7 +109,8 @@ SELECT c.entity_type, coalesce(e.name, '(gone)') AS name, c.period_number, c.pos
 FROM compared c
 LEFT JOIN temporal_pipeline.entity e USING (entity_type, entity_id)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS events FROM temporal_events t
+    SELECT count(*) AS events
+    FROM temporal_events t JOIN analysis_periods p ON p.id = t.period_id AND p.status <> 'superseded'
     WHERE t.entity_type = c.entity_type AND t.entity_id = c.entity_id AND t.resolved_at IS NULL
 ) unresolved
 LEFT JOIN LATERAL (

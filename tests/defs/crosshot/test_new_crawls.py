@@ -1,5 +1,8 @@
 """The sensor against a real database: every answer, and a tick followed by its run."""
 
+import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +20,7 @@ from dagster._core.remote_origin import (
 )
 from sqlalchemy import make_url, text
 
+from temporal_pipeline.abandoned_runs import process_tags
 from temporal_pipeline.database import Database
 from temporal_pipeline.definitions import definitions
 from tests.crosshot_rows import add_content, add_task, add_topic, at
@@ -44,12 +48,18 @@ def tick(
         return defs.resolve_sensor_def("new_crawls").evaluate_tick(context)
 
 
-def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, job: str = "update") -> str:
+def add_run(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus,
+    job: str = "update",
+    tags: dict[str, str] | None = None,
+) -> str:
     location = RegisteredCodeLocationOrigin("temporal_pipeline")
     run = dg.DagsterRun(
         job_name=job,
         run_id=str(uuid.uuid4()),
         status=status,
+        tags=tags,
         remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job),
     )
     return instance.add_run(run).run_id
@@ -117,6 +127,32 @@ def test_an_unfinished_run_of_any_job_is_waited_for(defs: dg.Definitions, databa
             answer = tick(defs, instance, database)
             assert answer.run_requests == []
             assert f"run {run} is not finished yet" in answer.skip_message
+
+
+def test_a_run_whose_process_was_killed_is_not_waited_for(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    add_due_content(database)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    tags = {"temporal_pipeline/process": str(process.pid)}
+    started = dg.DagsterRunStatus.STARTED
+    elsewhere = add_run(instance, started, tags={**tags, "temporal_pipeline/host": "another machine"})
+    killed = add_run(instance, started, tags={**tags, "temporal_pipeline/host": socket.gethostname()})
+    assert f"run {elsewhere} is not finished yet" in tick(defs, instance, database).skip_message
+    run = instance.get_run_by_id(killed)
+    assert run is not None
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    instance.delete_run(elsewhere)
+    assert len(tick(defs, instance, database).run_requests) == 1
+
+
+def test_a_run_in_a_process_that_lives_is_waited_for(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    add_due_content(database)
+    run = add_run(instance, dg.DagsterRunStatus.STARTED, tags=process_tags())
+    assert f"run {run} is not finished yet" in tick(defs, instance, database).skip_message
 
 
 def test_a_run_that_left_contents_waiting_is_followed_by_another(

@@ -105,6 +105,24 @@ def test_every_crawl_task_with_contents_in_a_closed_period_is_linked_fails_for_a
     assert offenders(checks.every_crawl_task_with_contents_in_a_closed_period_is_linked, database) == 1
 
 
+def test_a_task_that_the_application_holds_is_a_warning_and_no_failure(
+    database: Database, task: uuid.UUID
+) -> None:
+    with database.transaction() as application:
+        application.execute(text("UPDATE tasks SET priority = 1 WHERE id = :id"), {"id": task})
+        result = dg.materialize(
+            [crawl_effectiveness, *CHECKS], resources={"database": database, "scope": Scope()}
+        )
+    assert result.success
+    failed = {e.check_name: e.severity for e in result.get_asset_check_evaluations() if not e.passed}
+    assert failed == {
+        "every_crawl_task_with_contents_in_a_closed_period_is_linked": dg.AssetCheckSeverity.WARN
+    }
+    (materialization,) = result.asset_materializations_for_node("crawl_effectiveness")
+    assert materialization.metadata["tasks_left_for_the_next_run"].value == 1
+    materialize(database)
+
+
 def test_every_period_could_be_measured_names_the_entity_that_failed(database: Database) -> None:
     with database.transaction() as connection:
         topic = add_topic(connection)

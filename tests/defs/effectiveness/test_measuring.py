@@ -1,15 +1,15 @@
 """Measuring queries in a database."""
 
-import time
+import json
 import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, event, text
 
 from temporal_pipeline import problems
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.effectiveness import measuring
+from temporal_pipeline.defs.effectiveness import linking, measuring
 from temporal_pipeline.defs.effectiveness.measuring import measure_periods, queries, unmeasured_periods
 from temporal_pipeline.entities import find_entities
 from tests.crosshot_rows import add_content, add_task, add_topic, add_user, at
@@ -82,7 +82,8 @@ def test_a_query_is_counted_and_judged(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "total"), [(-5, 2), ("many", 2), ("7", 7), (1, 2), (None, 2), (10**12, 2**31 - 1)]
+    ("told", "total"),
+    [(-5, 2), ("many", 2), ("7", 7), (1, 2), (None, 2), (10**12, 2**31 - 1), ("9.5e307", 2)],
 )
 def test_total_found_is_never_less_than_what_is_there(database: Database, told: Any, total: int) -> None:
     with database.transaction() as connection:
@@ -209,18 +210,44 @@ def test_a_second_run_writes_nothing(database: Database) -> None:
     assert measured(database) == before
 
 
-def test_a_lost_mark_gives_the_same_rows_once(database: Database) -> None:
+def test_a_lost_mark_writes_nothing_twice(database: Database) -> None:
     with database.transaction() as connection:
         topic = add_topic(connection)
         period = add_period(connection, topic=topic)
         find(connection, period, add_task(connection, topic=topic, started_at=at(1)), [0.9], topic=topic)
     measure_periods(database, "one")
+    before = measured(database)
     with database.transaction() as connection:
-        before = connection.execute(queries["effectiveness_state"]).one()
         connection.execute(text("DELETE FROM temporal_pipeline.period_stage WHERE stage = 'effectiveness'"))
-    assert measure_periods(database, "two").tasks_linked == 1
+    again = measure_periods(database, "two")
+    assert (again.periods, again.rows_written, again.tasks_linked) == (1, 0, 0)
+    assert measured(database) == before
+
+
+def test_rows_that_the_application_wrote_for_its_period_stay_and_missing_ones_are_added(
+    database: Database,
+) -> None:
     with database.transaction() as connection:
-        assert connection.execute(queries["effectiveness_state"]).one() == before
+        topic = add_topic(connection)
+        period = add_period(connection, topic=topic)
+        task = add_task(connection, topic=topic, started_at=at(1))
+        find(connection, period, task, [0.9], topic=topic)
+        other = add_task(connection, topic=topic, query="robots", started_at=at(2))
+        find(connection, period, other, [0.9], topic=topic)
+        connection.execute(
+            text(
+                "INSERT INTO crawl_effectiveness (period_id, entity_type, entity_id, platform, query, "
+                "total_found, recommendations) VALUES (:period, 'topic', :topic, 'x', 'agents', 77, 'mine')"
+            ),
+            {"period": period, "topic": topic},
+        )
+    before = measured(database)["agents"]
+    report = measure_periods(database, "run")
+    assert report.rows_written == 1
+    after = measured(database)
+    assert set(after) == {"agents", "robots"}
+    assert after["agents"] == before
+    assert [task_row(database, t).query for t in (task, other)] == ["agents", "robots"]
 
 
 def test_only_frozen_active_periods_are_measured(database: Database) -> None:
@@ -337,39 +364,116 @@ def test_tasks_that_the_application_holds_are_left_for_the_next_run(database: Da
         link(connection, period, *tasks)
     with database.transaction() as application:
         application.execute(text("UPDATE tasks SET priority = 1 WHERE id = :id"), {"id": tasks[0]})
-        assert measure_periods(database, "one").tasks_linked == 2
+        held = measure_periods(database, "one", batch_size=1)
+    assert (held.tasks_linked, held.tasks_held) == (2, 1)
     report = measure_periods(database, "two")
-    assert (report.tasks_linked, report.durations_filled) == (1, 1)
+    assert (report.tasks_linked, report.tasks_held, report.durations_filled) == (1, 0, 1)
 
 
-def test_two_thousand_periods_take_seconds(database: Database) -> None:
+def test_a_task_that_the_application_holds_for_a_moment_is_linked_by_the_same_run(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with database.transaction() as connection:
         topic = add_topic(connection)
+        period = add_period(connection, topic=topic)
         task = add_task(connection, topic=topic, started_at=at(1))
+        link(connection, period, task)
+    with database.engine.connect() as application:
+        application.execute(text("UPDATE tasks SET priority = 1 WHERE id = :id"), {"id": task})
+        # The application commits while we pause before the second sweep.
+        monkeypatch.setattr(linking.time, "sleep", lambda _: application.commit())
+        report = measure_periods(database, "run")
+    assert (report.tasks_linked, report.tasks_held) == (1, 0)
+
+
+@pytest.mark.parametrize(("words", "expected"), [("agents", "(no query)"), (None, "(no query)")])
+def test_a_task_whose_query_became_known_after_it_was_measured_is_linked_to_the_row_that_counts_it(
+    database: Database, words: str | None, expected: str
+) -> None:
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+        period = add_period(connection, topic=topic)
+        task = add_task(connection, topic=topic, started_at=at(1), payload={"action": "search"})
+        find(connection, period, task, [0.9], topic=topic)
+        named = add_task(connection, topic=topic, query="a robot", started_at=at(1))
+        find(connection, period, named, [0.9], topic=topic)
+    with database.transaction() as application:
+        application.execute(text("UPDATE tasks SET priority = 1 WHERE id = :id"), {"id": task})
+        measure_periods(database, "one")
+        application.execute(
+            text("UPDATE tasks SET result = CAST(:result AS jsonb) WHERE id = :id"),
+            {"id": task, "result": json.dumps({"query": words})},
+        )
+    assert measure_periods(database, "two").tasks_linked == 1
+    assert task_row(database, task).query == expected
+    with database.transaction(read_only=True) as connection:
+        assert connection.execute(queries["unlinked_tasks_with_contents"]).all() == []
+
+
+def test_a_task_without_any_row_on_its_platform_stays_unlinked_and_is_no_offender(database: Database) -> None:
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+        period = add_period(connection, topic=topic)
+        find(connection, period, add_task(connection, topic=topic, started_at=at(1)), [0.9], topic=topic)
+    measure_periods(database, "one")
+    with database.transaction() as connection:
+        stranger = add_task(connection, topic=topic, label="crawler:xhs", started_at=at(2))
+        link(connection, period, stranger)
+    report = measure_periods(database, "two")
+    assert (report.tasks_linked, report.tasks_held) == (0, 0)
+    with database.transaction(read_only=True) as connection:
+        assert connection.execute(queries["unlinked_tasks_with_contents"]).all() == []
+
+
+@pytest.mark.parametrize(
+    ("column", "time"), [("started_at", "4713-01-01 BC"), ("completed_at", "290000-01-01")]
+)
+def test_a_duration_of_impossible_times_is_unknown(database: Database, column: str, time: str) -> None:
+    with database.transaction() as connection:
+        task, good = (add_task(connection, started_at=at(1)) for _ in range(2))
+        connection.exec_driver_sql(f"UPDATE tasks SET {column} = '{time}' WHERE id = '{task}'")
+    assert measure_periods(database, "run").durations_filled == 1
+    assert task_row(database, task).duration_seconds is None
+    assert task_row(database, good).duration_seconds == 60
+
+
+def test_tasks_without_a_duration_are_found_through_their_index(database: Database) -> None:
+    with database.transaction() as connection:
         connection.execute(
             text(
-                """
-                WITH period AS (
-                    INSERT INTO analysis_periods (entity_type, entity_id, period_number, period_start, period_end,
-                                                  duration_hours, content_count, summary)
-                    SELECT 'topic', CAST(:topic AS uuid), n, CAST(:start AS timestamptz) + n * interval '1 hour',
-                           CAST(:start AS timestamptz) + (n + 1) * interval '1 hour', 1, 5, ''
-                    FROM generate_series(0, 1999) n RETURNING id
-                ), mark AS (
-                    INSERT INTO temporal_pipeline.period_stage SELECT id, 'snapshots', '' FROM period
-                ), content AS (
-                    INSERT INTO contents (id, task_id, topic_id, platform, source_url, crawled_at,
-                                          analysis_period_id)
-                    SELECT gen_random_uuid(), CAST(:task AS uuid), CAST(:topic AS uuid), 'x', '',
-                           CAST(:start AS timestamptz), id
-                    FROM period CROSS JOIN generate_series(1, 5) RETURNING id, analysis_period_id
-                )
-                INSERT INTO period_content_snapshots (period_id, content_id, relevance_score)
-                SELECT analysis_period_id, id, 0.7 FROM content
-                """
+                "INSERT INTO tasks (id, label, priority, status, payload, created_at, started_at, completed_at, "
+                "retry_count, max_retries, duration_seconds) "
+                "SELECT gen_random_uuid(), 'crawler:x', 0, 'completed', '{}', :at, :at, :at, 0, 0, 0 "
+                "FROM generate_series(1, 5000)"
             ),
-            {"topic": topic, "task": task, "start": at(0)},
+            {"at": at(0)},
         )
-    started = time.monotonic()
-    assert measure_periods(database, "run").rows_written == 2000
-    assert time.monotonic() - started < 10
+        add_task(connection, started_at=at(1))
+        connection.execute(text("ANALYZE tasks"))
+        plan = "\n".join(
+            connection.scalars(
+                text(f"EXPLAIN {queries['measure_durations']}"),
+                {"after": linking.NO_ID, "entity_ids": None, "batch_size": 2000},
+            )
+        )
+    assert "idx_tasks_unmeasured" in plan
+
+
+def test_many_small_periods_share_their_statements(database: Database) -> None:
+    with database.transaction() as connection:
+        topics = [add_topic(connection, name) for name in ("few", "many")]
+        for topic, periods in zip(topics, (1, 30), strict=True):
+            for number in range(periods):
+                period = add_period(connection, topic=topic, number=number)
+                task = add_task(connection, topic=topic, started_at=at(number))
+                find(connection, period, task, [0.7], topic=topic)
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    counts = []
+    for name, written in (("few", 1), ("many", 30)):
+        statements.clear()
+        with database.transaction(read_only=True) as connection:
+            entities = find_entities(connection, [name])
+        assert measure_periods(database, name, entities=entities).rows_written == written
+        counts.append(len(statements))
+    assert counts[0] == counts[1]

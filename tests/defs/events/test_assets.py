@@ -80,6 +80,29 @@ def test_a_dry_run_shows_what_would_be_searched_and_writes_nothing(database: Dat
         assert connection.scalar(text("SELECT count(*) FROM temporal_events")) == 0
 
 
+def test_the_latest_events_are_those_of_periods_that_were_not_analysed_again(
+    database: Database, burst: uuid.UUID
+):
+    run(database)
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE temporal_events SET title = 'the old analysis'"))
+        connection.execute(text("UPDATE analysis_periods SET status = 'superseded'"))
+        add_period(connection, "topic", burst, 0, at(0), at(31))
+    found = metadata(run(database))
+    assert (found["events_opened"], found["dagster/row_count"]) == (1, 2)
+    assert "AI $^$ 智能体: 40 posts" in found["latest_events"]
+    assert "the old analysis" not in found["latest_events"]
+
+
+def test_an_endless_event_of_the_applications_is_shown(database: Database, burst: uuid.UUID):
+    run(database)
+    with database.transaction() as connection:
+        connection.execute(
+            text("UPDATE temporal_events SET first_detected_at = '-infinity', resolved_at = 'infinity'")
+        )
+    assert "| -infinity | infinity |" in metadata(run(database))["latest_events"]
+
+
 def break_it(database: Database, sql: str) -> dict[str, dg.AssetCheckSeverity]:
     run(database)
     with database.transaction() as connection:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Row, text
 
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.events.searching import detect_events
+from temporal_pipeline.defs.events import searching
+from temporal_pipeline.defs.events.searching import detect_events, entities_to_watch
 from temporal_pipeline.entities import Entity
 from tests.crosshot_rows import add_task, add_topic, add_user, at
 from tests.defs.events.world import add_period, crawl_hour
@@ -353,6 +355,84 @@ def test_one_entity_that_fails_is_recorded_and_the_others_commit(database: Datab
     )
     assert detect_events(database, "3").failed == []
     assert rows(database, "SELECT * FROM temporal_pipeline.problem") == []
+
+
+def test_an_entity_that_cannot_be_read_does_not_stop_those_read_with_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    good, bad = add_burst_topic(database, "good"), add_burst_topic(database, "bad")
+    for topic in (good, bad):
+        close(database, topic, 0, 0, 31)
+    crawls_of = searching.crawls_of
+
+    def unreadable(connection: Any, entity_type: Any, ids: Sequence[uuid.UUID], until: Any) -> Any:
+        if bad in ids:
+            raise ValueError("a crawl like no other")
+        return crawls_of(connection, entity_type, ids, until)
+
+    monkeypatch.setattr(searching, "crawls_of", unreadable)
+    report = detect_events(database, "run")
+    assert [(entity.name, reason) for entity, reason in report.failed] == [
+        ("bad", "ValueError: a crawl like no other")
+    ]
+    assert (report.entities, {event.entity_id for event in events(database)}) == (1, {good})
+
+
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "20000-01-01"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE tasks SET completed_at = '{time}' WHERE id = (SELECT id FROM tasks ORDER BY started_at LIMIT 1)",
+        "UPDATE tasks SET started_at = '{time}' WHERE id = (SELECT id FROM tasks ORDER BY started_at LIMIT 1)",
+        "UPDATE contents SET crawled_at = '{time}' WHERE published_at = '2026-01-05 20:30Z'",
+    ],
+)
+def test_times_that_cannot_be_do_not_stop_the_search(database: Database, spoil: str, time: str):
+    topic = add_burst_topic(database)
+    close(database, topic, 0, 0, 31)
+    rows(database, spoil.format(time=time))
+    report = detect_events(database, "run")
+    assert (report.failed, report.opened) == ([], 1)
+
+
+def test_absurd_reactions_do_not_stop_the_search(database: Database):
+    topic = add_burst_topic(database)
+    close(database, topic, 0, 0, 31)
+    rows(database, """UPDATE contents SET metrics = '{"like_count": "9.5e307", "reply_count": 9.5e307}'""")
+    report = detect_events(database, "run")
+    assert (report.failed, report.opened) == ([], 1)
+
+
+def test_a_period_of_the_applications_without_an_end_ends_now(database: Database):
+    topic = add_burst_topic(database)
+    close(database, topic, 0, 0, 31)
+    rows(database, "UPDATE analysis_periods SET period_start = '-infinity', period_end = 'infinity'")
+    assert detect_events(database, "run").opened == 1
+
+
+def test_the_endless_end_that_a_person_set_stays(database: Database):
+    topic = add_burst_topic(database, hours=24)
+    close(database, topic, 0, 0, 24)
+    detect_events(database, "1")
+    rows(database, "UPDATE temporal_events SET resolved_at = 'infinity'")
+    with database.transaction() as connection:
+        for hour in range(24, 34):
+            crawl_hour(connection, hour, 90 if hour == 25 else 2, topic=topic)
+    close(database, topic, 1, 24, 35)
+    assert detect_events(database, "2").updated == 1
+    (event,) = rows(database, "SELECT metadata, isfinite(resolved_at) AS is_finite FROM temporal_events")
+    assert (event.metadata["peak_count"], event.is_finite) == (90, False)
+
+
+@pytest.mark.parametrize(("configured", "hours"), [(12, 12), ("0.5", 0.5), ("often", 6), (1e12, 6)])
+def test_the_crawl_interval_is_that_of_the_entity(database: Database, configured: Any, hours: float):
+    with database.transaction() as connection:
+        topic = add_topic(connection, config={"schedule_interval_hours": configured})
+        crawl_hour(connection, 1, 1, topic=topic)
+    close(database, topic, 0, 0, 31)
+    with database.transaction(read_only=True) as connection:
+        (row,) = entities_to_watch(connection)
+    assert row.crawl_interval == timedelta(hours=hours)
 
 
 def test_a_post_dated_long_ago_costs_nothing(database: Database):

@@ -9,7 +9,7 @@ from temporal_pipeline.database import Database
 from temporal_pipeline.defs.periods import checks
 from temporal_pipeline.defs.periods.cutting import perform_cut
 from tests.crosshot_rows import add_content, add_topic, at, mark_prepared
-from tests.defs.periods.world import cut
+from tests.defs.periods.world import application_period, cut
 
 
 def test_every_due_content_is_linked(database: Database) -> None:
@@ -43,7 +43,7 @@ def test_active_periods_do_not_overlap(database: Database) -> None:
         add_content(c, topic=topic, crawled_at=at(1))
         add_content(c, topic=topic, crawled_at=at(3))
     cut(database)
-    assert checks.active_periods_do_not_overlap(database).passed
+    assert checks.no_overlap(database, "run").passed
     with database.transaction() as c:
         c.execute(text("ALTER TABLE analysis_periods DROP CONSTRAINT no_overlapping_periods"))
         c.execute(
@@ -53,7 +53,7 @@ def test_active_periods_do_not_overlap(database: Database) -> None:
             ),
             {"topic": topic, "start": at(2), "end": at(9)},
         )
-    assert not checks.active_periods_do_not_overlap(database).passed
+    assert not checks.no_overlap(database, "run").passed
 
 
 def test_entity_counters_agree_with_periods(database: Database) -> None:
@@ -64,6 +64,16 @@ def test_entity_counters_agree_with_periods(database: Database) -> None:
     with database.transaction() as c:
         c.execute(text("UPDATE topics SET total_periods = 7"))
     assert not checks.entity_counters_agree_with_periods(database).passed
+
+
+def test_a_later_period_of_the_application_is_its_own_to_count(database: Database) -> None:
+    with database.transaction() as c:
+        topic = add_topic(c)
+        add_content(c, topic=topic, crawled_at=at(1))
+    cut(database)
+    with database.transaction() as c:
+        application_period(c, topic, number=1, start=at(5), end=at(6))
+    assert checks.entity_counters_agree_with_periods(database).passed
 
 
 def test_every_period_could_be_closed(database: Database) -> None:

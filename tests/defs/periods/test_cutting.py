@@ -1,17 +1,22 @@
 """Which contents are linked to which period, when, and what never happens."""
 
-import uuid
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import pytest
 from sqlalchemy import text
 
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.periods import cutting
+from temporal_pipeline.defs.periods.checks import due_contents_are_linked
+from temporal_pipeline.defs.snapshots.freezing import freeze_periods
 from temporal_pipeline.errors import PipelineError
+from temporal_pipeline.settings import PROJECT_ROOT
 from tests.crosshot_rows import add_content, add_task, add_topic, add_user, at, mark_prepared
-from tests.defs.periods.world import cut, digest, members, periods_of, pointer, rows
+from tests.defs.periods.world import application_period, cut, digest, members, periods_of, pointer, rows
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -190,7 +195,7 @@ def test_a_period_of_the_application_takes_what_was_crawled_inside_it_and_is_nev
 ) -> None:
     with database.transaction() as c:
         topic = add_topic(c)
-        theirs = _application_period(c, topic, number=0, start=at(0), end=at(5))
+        theirs = application_period(c, topic, number=0, start=at(0), end=at(5))
         inside = add_content(c, topic=topic, crawled_at=at(1))
         outside = add_content(c, topic=topic, crawled_at=at(6))
     before = periods_of(database, topic)
@@ -212,7 +217,7 @@ def test_a_period_that_the_application_closes_meanwhile_wins(database: Database)
     assert begun is not None
     cutting._link(database, begun, 100)
     with database.transaction() as c:
-        theirs = _application_period(c, topic, number=0, start=at(0), end=at(5))
+        theirs = application_period(c, topic, number=0, start=at(0), end=at(5))
     report = cutting.perform_cut(database, "another run")
     assert report.failed == []
     assert pointer(database, inside) == theirs
@@ -230,7 +235,7 @@ def test_a_draft_that_the_application_emptied_is_gone(database: Database) -> Non
     assert begun is not None
     cutting._link(database, begun, 100)
     with database.transaction() as c:
-        theirs = _application_period(c, topic, number=0, start=at(0), end=at(5))
+        theirs = application_period(c, topic, number=0, start=at(0), end=at(5))
     cutting.perform_cut(database, "run")
     assert pointer(database, content) == theirs
     assert rows(database, "SELECT FROM analysis_periods WHERE status = 'draft'") == []
@@ -299,7 +304,11 @@ def test_a_run_makes_one_cut_and_reports_it_again(database: Database) -> None:
     assert second.linked == 0
 
 
-@pytest.mark.parametrize("killed_after", range(6))
+# What an undisturbed run of the test below writes, transaction by transaction.
+WRITES = 10
+
+
+@pytest.mark.parametrize("killed_after", range(WRITES + 1))
 def test_a_run_that_is_killed_anywhere_is_completed_by_the_next_one(
     database: Database, killed_after: int
 ) -> None:
@@ -309,8 +318,11 @@ def test_a_run_that_is_killed_anywhere_is_completed_by_the_next_one(
             add_content(c, topic=topic, user=user if hour % 2 else None, crawled_at=at(hour))
         mark_prepared(c)
     dying = _DyingDatabase(database.url, killed_after)
-    with pytest.raises(KeyboardInterrupt):
-        cutting.perform_cut(dying, "killed", batch_size=2)
+    if killed_after == WRITES:
+        cutting.perform_cut(dying, "undisturbed", batch_size=2)
+    else:
+        with pytest.raises(_Killed):
+            cutting.perform_cut(dying, "killed", batch_size=2)
     dying.dispose()
     cutting.perform_cut(database, "next", batch_size=2)
     assert [(p.period_number, p.content_count) for p in periods_of(database, topic)] == [(0, 6)]
@@ -356,8 +368,112 @@ def test_rows_that_the_application_holds_are_linked_by_the_next_cut(database: Da
         application.execute(text("UPDATE contents SET lang = 'de' WHERE id = :id"), {"id": held})
         assert cutting.perform_cut(database, "first").linked == 1
         application.rollback()
+    # Free again before it is asked, it is still no fault of the cut's.
+    result = due_contents_are_linked(database, "first")
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert cutting.perform_cut(database, "second").linked == 1
     assert len(periods_of(database, topic)) == 2
+    assert due_contents_are_linked(database, "second").passed
+
+
+def test_a_frozen_period_of_the_application_takes_nothing_more(database: Database) -> None:
+    with database.transaction() as c:
+        topic = add_topic(c)
+        theirs = application_period(c, topic, number=0, start=at(0), end=at(5))
+        add_content(c, topic=topic, crawled_at=at(1))
+    cut(database)
+    freeze_periods(database, "run")
+    with database.transaction() as c:
+        late = add_content(c, topic=topic, crawled_at=at(2))
+    cut(database)
+    freeze_periods(database, "run")
+    _, ours = periods_of(database, topic)
+    assert pointer(database, late) == ours.id != theirs
+    assert members(database, ours.id) == {late}
+
+
+def test_what_a_period_of_the_application_takes_is_in_the_users_period_too(database: Database) -> None:
+    with database.transaction() as c:
+        topic, user = add_topic(c), add_user(c)
+        theirs = application_period(c, topic, number=0, start=at(0), end=at(5))
+        shared = add_content(c, topic=topic, user=user, crawled_at=at(1))
+    cut(database)
+    [of_the_user] = periods_of(database, user)
+    assert pointer(database, shared) == theirs
+    assert (members(database, of_the_user.id), of_the_user.content_count) == ({shared}, 1)
+
+
+def test_a_shared_content_is_not_counted_twice_when_its_topic_goes_away_before_it_is_closed(
+    database: Database,
+) -> None:
+    with database.transaction() as c:
+        topic, user = add_topic(c), add_user(c)
+        shared = add_content(c, topic=topic, user=user, crawled_at=at(1))
+        _refuse_periods_of(c, topic)
+    cut(database)
+    freeze_periods(database, "run")
+    with database.transaction() as c:
+        c.execute(text("DROP TRIGGER refuse ON analysis_periods"))
+        c.execute(text("DELETE FROM topics"))
+    cut(database)
+    cut(database)
+    freeze_periods(database, "run")
+    [period] = periods_of(database, user)
+    assert pointer(database, shared) == period.id
+    assert members(database, period.id) == {shared}
+    assert rows(database, "SELECT FROM temporal_pipeline.problem") == []
+
+
+@pytest.mark.parametrize("column", ["discovered_at", "crawled_at"])
+@pytest.mark.parametrize("never", ["infinity", "-infinity"])
+def test_a_time_without_end_stops_nobody(database: Database, column: str, never: str) -> None:
+    with database.transaction() as c:
+        topic, other = add_topic(c, name="odd"), add_topic(c, name="even")
+        odd = add_content(c, topic=topic, crawled_at=at(1))
+        add_content(c, topic=other, crawled_at=at(1))
+        c.execute(text(f"UPDATE contents SET {column} = '{never}' WHERE id = :id"), {"id": odd})
+    report = cut(database, automatic=True)
+    assert len(periods_of(database, other)) == 1
+    assert (pointer(database, odd) is None) == (column == "crawled_at")
+    assert report.future == (column == "crawled_at")
+
+
+def test_a_run_reports_what_it_closed_and_not_what_an_earlier_one_did(database: Database) -> None:
+    with database.transaction() as c:
+        good, bad = add_topic(c, name="good"), add_topic(c, name="bad")
+        add_content(c, topic=good, crawled_at=at(1))
+        add_content(c, topic=bad, crawled_at=at(1))
+        _refuse_periods_of(c, bad)
+    assert [row.name for row in cut(database).periods] == ["good"]
+    with database.transaction() as c:
+        c.execute(text("DROP TRIGGER refuse ON analysis_periods"))
+    assert [row.name for row in cut(database).periods] == ["bad"]
+
+
+def test_a_process_that_is_killed_leaves_nothing_half_done(database: Database) -> None:
+    with database.transaction() as c:
+        topic = add_topic(c)
+        for hour in range(60):
+            add_content(c, topic=topic, crawled_at=at(hour))
+        mark_prepared(c)
+    program = (
+        "from temporal_pipeline.database import Database\n"
+        "from temporal_pipeline.defs.periods.cutting import perform_cut\n"
+        f"perform_cut(Database({database.url!r}), 'killed', batch_size=1)"
+    )
+    linked = "SELECT count(analysis_period_id) AS n FROM contents"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT_ROOT) as process:
+        while process.poll() is None and rows(database, linked)[0].n < 5:
+            pass
+        process.kill()
+    assert rows(database, linked)[0].n >= 5
+    cutting.perform_cut(database, "next")
+    assert [(p.period_number, p.content_count) for p in periods_of(database, topic)] == [(0, 60)]
+    assert rows(database, "SELECT FROM temporal_pipeline.cut WHERE finished_at IS NULL") == []
+
+
+class _Killed(BaseException):
+    """The end of a process, which no handler of exceptions sees."""
 
 
 class _DyingDatabase(Database):
@@ -369,21 +485,9 @@ class _DyingDatabase(Database):
 
     def write(self, work):  # type: ignore[no-untyped-def]
         if self._writes_left == 0:
-            raise KeyboardInterrupt
+            raise _Killed
         self._writes_left -= 1
         return super().write(work)
-
-
-def _application_period(connection, topic, *, number, start, end) -> uuid.UUID:  # type: ignore[no-untyped-def]
-    period: uuid.UUID = connection.execute(
-        text(
-            "INSERT INTO analysis_periods (entity_type, entity_id, period_start, period_end, period_number, "
-            "duration_hours, summary, content_count) "
-            "VALUES ('topic', :topic, :start, :end, :number, 5, 'by the application', 0) RETURNING id"
-        ),
-        {"topic": topic, "start": start, "end": end, "number": number},
-    ).scalar_one()
-    return period
 
 
 def _refuse_periods_of(connection, topic) -> None:  # type: ignore[no-untyped-def]

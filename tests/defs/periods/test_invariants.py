@@ -1,4 +1,4 @@
-"""What holds of periods whatever the crawler does: random worlds, cut round by round."""
+"""What holds of periods whatever the crawler and the application do: random worlds, run after run."""
 
 import itertools
 import random
@@ -10,8 +10,13 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from temporal_pipeline.database import Database
-from tests.crosshot_rows import add_content, add_task, add_topic, add_user, at
-from tests.defs.periods.world import cut, rows
+from temporal_pipeline.defs.periods.checks import due_contents_are_linked, no_overlap
+from temporal_pipeline.defs.periods.cutting import perform_cut
+from temporal_pipeline.defs.snapshots.checks import counts_are_right
+from temporal_pipeline.defs.snapshots.freezing import freeze_periods
+from temporal_pipeline.entities import Entity, EntityType
+from tests.crosshot_rows import add_content, add_task, add_topic, add_user, at, mark_prepared
+from tests.defs.periods.world import application_period, rows
 
 TOPICS, USERS = 2, 2
 
@@ -23,43 +28,64 @@ class Post:
     hour: int
 
 
+@dataclass
+class Round:
+    """What happens before a run: crawls, a period that the application closes, whom the run is about."""
+
+    posts: list[Post]
+    application_hour: int | None
+    only_topic: int | None
+    freezes: bool
+
+
 posts = st.builds(
     Post,
     topic=st.none() | st.integers(0, TOPICS - 1),
     user=st.none() | st.integers(0, USERS - 1),
     hour=st.integers(0, 200),
 )
-rounds = st.lists(st.lists(posts, max_size=8), min_size=1, max_size=4)
+rounds = st.lists(
+    st.builds(
+        Round,
+        posts=st.lists(posts, max_size=8),
+        application_hour=st.none() | st.integers(0, 200),
+        only_topic=st.none() | st.integers(0, TOPICS - 1),
+        freezes=st.booleans(),
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 @dataclass
 class World:
-    """The entities of a random world, and the contents that have an owner."""
-
     topics: list[uuid.UUID] = field(default_factory=list)
     users: list[uuid.UUID] = field(default_factory=list)
-    owned: int = 0
 
 
 @settings(
-    max_examples=25,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(rounds=rounds, batch_size=st.integers(1, 5), late_user_deletion=st.booleans())
+@given(rounds=rounds, batch_size=st.integers(1, 5), deleted=st.sampled_from([None, "topics", "users"]))
 def test_invariants(
-    database: Database, rounds: list[list[Post]], batch_size: int, late_user_deletion: bool
+    database: Database, rounds: list[Round], batch_size: int, deleted: EntityType | None
 ) -> None:
     world = _new_world(database)
-    for contents in rounds:
-        _crawl(database, world, contents)
-        cut(database, batch_size=batch_size)
-        _assert_invariants(database, world)
-    if late_user_deletion:
+    for happening in rounds:
+        _happen(database, world, happening)
+        only = happening.only_topic
+        entities = None if only is None else [Entity("topic", world.topics[only], f"topic {only}")]
+        _run(database, batch_size, entities, freezes=happening.freezes)
+    _run(database, batch_size, None, freezes=True)
+    _assert_every_content_is_in_one_period_of_each_owner(database)
+    if deleted is not None:
         with database.transaction() as c:
-            c.execute(text("DELETE FROM users WHERE id = :id"), {"id": world.users[0]})
-        cut(database, batch_size=batch_size)
-        _assert_periods_are_sound(database)
+            victim = world.topics[0] if deleted == "topics" else world.users[0]
+            c.execute(text(f"DELETE FROM {deleted} WHERE id = :id"), {"id": victim})
+        _run(database, batch_size, None, freezes=True)
+        _assert_every_content_is_in_one_period_of_each_owner(database)
 
 
 def _new_world(database: Database) -> World:
@@ -73,10 +99,10 @@ def _new_world(database: Database) -> World:
         )
 
 
-def _crawl(database: Database, world: World, contents: list[Post]) -> None:
+def _happen(database: Database, world: World, happening: Round) -> None:
     with database.transaction() as c:
         task = add_task(c, started_at=at(0))
-        for post in contents:
+        for post in happening.posts:
             add_content(
                 c,
                 task=task,
@@ -84,12 +110,38 @@ def _crawl(database: Database, world: World, contents: list[Post]) -> None:
                 user=None if post.user is None else world.users[post.user],
                 crawled_at=at(post.hour + random.Random(post.hour).random()),
             )
-            world.owned += (post.topic, post.user) != (None, None)
+        if happening.application_hour is not None:
+            _application_closes_a_period(database, world.topics[0], happening.application_hour)
+        mark_prepared(c)
 
 
-def _assert_invariants(database: Database, world: World) -> None:
-    _assert_periods_are_sound(database)
-    # Every owned content is in exactly one period of each of its owners; an unowned one is in none.
+def _application_closes_a_period(database: Database, topic: uuid.UUID, hour: int) -> None:
+    """Behind what there is, as the application numbers and places its own."""
+    [last] = rows(
+        database,
+        "SELECT coalesce(max(period_number) + 1, 0) AS number, max(period_end) AS ended "
+        "FROM analysis_periods WHERE entity_id = :topic",
+        topic=topic,
+    )
+    start = max(at(hour), last.ended or at(0))
+    with database.transaction() as c:
+        application_period(c, topic, number=last.number, start=start, end=start + (at(3) - at(0)))
+
+
+def _run(database: Database, batch_size: int, entities: list[Entity] | None, *, freezes: bool) -> None:
+    run_id = uuid.uuid4().hex
+    report = perform_cut(database, run_id, entities=entities, batch_size=batch_size)
+    assert report.failed == []
+    if freezes:
+        assert freeze_periods(database, run_id, batch_size=batch_size).failed == []
+    for claim in (due_contents_are_linked, no_overlap, counts_are_right):
+        result = claim(database, run_id)
+        assert result.passed, result.metadata
+    _assert_periods_follow_each_other(database)
+
+
+def _assert_every_content_is_in_one_period_of_each_owner(database: Database) -> None:
+    """Exactly one of each, frozen; an unowned one is in none. The counts of our periods are right."""
     strays = rows(
         database,
         """
@@ -97,48 +149,40 @@ def _assert_invariants(database: Database, world: World) -> None:
             SELECT id, 'topic' AS entity_type, topic_id AS entity_id FROM contents WHERE topic_id IS NOT NULL
             UNION ALL SELECT id, 'user', user_id FROM contents WHERE user_id IS NOT NULL
         ), placed AS (
-            SELECT m.content_id AS id, p.entity_type, p.entity_id
-            FROM temporal_pipeline.period_member m JOIN analysis_periods p ON p.id = m.period_id
+            SELECT s.content_id AS id, p.entity_type, p.entity_id
+            FROM period_content_snapshots s
+            JOIN analysis_periods p ON p.id = s.period_id
+            JOIN temporal_pipeline.entity e ON e.entity_type = p.entity_type AND e.entity_id = p.entity_id
         )
         (SELECT * FROM owner EXCEPT ALL SELECT * FROM placed)
         UNION ALL (SELECT * FROM placed EXCEPT ALL SELECT * FROM owner)
         """,
     )
     assert strays == []
-    [linked] = rows(database, "SELECT count(analysis_period_id) AS n FROM contents")
-    assert linked.n == world.owned
-    [counted] = rows(
+    miscounted = rows(
         database,
-        "SELECT count(*) AS n FROM analysis_periods p WHERE content_count <> "
-        "(SELECT count(*) FROM temporal_pipeline.period_member m WHERE m.period_id = p.id)",
+        "SELECT FROM analysis_periods p JOIN temporal_pipeline.period_cut k ON k.period_id = p.id "
+        "WHERE content_count <> (SELECT count(*) FROM period_content_snapshots s WHERE s.period_id = p.id)",
     )
-    assert counted.n == 0
+    assert miscounted == []
 
 
-def _assert_periods_are_sound(database: Database) -> None:
+def _assert_periods_follow_each_other(database: Database) -> None:
     periods = rows(
         database,
-        "SELECT * FROM analysis_periods ORDER BY entity_type, entity_id, period_number",
+        "SELECT p.*, k.period_id IS NOT NULL AS ours FROM analysis_periods p "
+        "LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id "
+        "ORDER BY entity_type, entity_id, period_number",
     )
     assert {p.status for p in periods} <= {"active"}
-    for previous, period in itertools.pairwise(periods):
-        if previous.entity_id == period.entity_id:
-            assert period.period_number == previous.period_number + 1
+    for previous, period in itertools.pairwise([None, *periods]):
+        assert period is not None
+        if previous is None or previous.entity_id != period.entity_id:
+            assert period.period_number == 0
+            continue
+        assert period.period_number == previous.period_number + 1
+        if period.ours:
             assert period.period_start == previous.period_end
         else:
-            assert period.period_number == 0
-    counters = rows(
-        database,
-        """
-        SELECT e.id FROM (
-            SELECT id, 'topic' AS type, total_periods, current_period_number, last_period_id FROM topics
-            UNION ALL SELECT id, 'user', total_periods, current_period_number, last_period_id FROM users
-        ) e
-        LEFT JOIN analysis_periods p ON p.entity_type = e.type AND p.entity_id = e.id
-        GROUP BY e.id, e.total_periods, e.current_period_number, e.last_period_id
-        HAVING (e.total_periods, e.current_period_number, e.last_period_id) IS DISTINCT FROM
-               (count(p.id), max(p.period_number), (array_agg(p.id ORDER BY p.period_number DESC))[1])
-        """,
-    )
-    assert counters == []
+            assert period.period_start >= previous.period_end
     assert rows(database, "SELECT FROM temporal_pipeline.cut WHERE finished_at IS NULL") == []

@@ -64,6 +64,54 @@ def test_a_users_period_keeps_what_it_shares_with_a_topic(database: Database, to
     assert new.content_count == 1
 
 
+def test_what_the_application_said_stays_what_it_said_then(database: Database) -> None:
+    said = {"metrics": {"total_contents": 1}, "knowledge": "K1"}
+    with database.transaction() as c:
+        topic = add_topic(c, last_summary="January.", summary_data=said)
+        add_content(c, topic=topic, crawled_at=at(1))
+    cut(database)
+    freeze_periods(database, "run")
+    [old] = periods_of(database, topic)
+    with database.transaction() as c:
+        c.execute(
+            text(
+                "UPDATE topics SET last_summary = 'March.', "
+                'summary_data = \'{"metrics": {"total_contents": 99}, "knowledge": "K3"}\''
+            )
+        )
+    reanalyse(database, old.id, "again", "reanalysis")
+    _, new = periods_of(database, topic)
+    assert (new.summary, new.knowledge_doc) == ("January.", "K1")
+    assert new.metrics["reported"] == {"total_contents": 1}
+    with database.transaction() as c:
+        add_content(c, topic=topic, crawled_at=at(9))
+    cut(database)
+    assert periods_of(database, topic)[-1].summary == "March."
+
+
+def test_one_run_may_analyse_several_periods_again(database: Database, topic: uuid.UUID) -> None:
+    for period in periods_of(database, topic):
+        reanalyse(database, period.id, "again", "the same run")
+    assert [p.status for p in periods_of(database, topic)].count("active") == 2
+
+
+def test_tasks_are_measured_anew(database: Database, topic: uuid.UUID) -> None:
+    first, _ = periods_of(database, topic)
+    with database.transaction() as c:
+        c.execute(
+            text(
+                "WITH row AS (INSERT INTO crawl_effectiveness (period_id, entity_type, entity_id, platform, query) "
+                "VALUES (:period, 'topic', :topic, 'x', 'agents') RETURNING id) "
+                "UPDATE tasks SET effectiveness_id = row.id FROM row WHERE period_id = :period"
+            ),
+            {"period": first.id, "topic": topic},
+        )
+    new_id = reanalyse(database, first.id, "again", "reanalysis")
+    tasks = rows(database, "SELECT effectiveness_id FROM tasks WHERE period_id = :id", id=new_id)
+    assert tasks
+    assert all(task.effectiveness_id is None for task in tasks)
+
+
 def test_a_chain_never_branches(database: Database, topic: uuid.UUID) -> None:
     first, _ = periods_of(database, topic)
     second = reanalyse(database, first.id, "once", "a")

@@ -1,9 +1,10 @@
 """What the tests of periods look at."""
 
 import uuid
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.periods.cutting import CutReport, perform_cut
@@ -58,3 +59,18 @@ def digest(database: Database) -> dict[str, str]:
         )[0].d
         for table in tables
     }
+
+
+def application_period(
+    connection: Connection, topic: uuid.UUID, *, number: int, start: datetime, end: datetime
+) -> uuid.UUID:
+    """An active period as the application makes it."""
+    period: uuid.UUID = connection.execute(
+        text(
+            "INSERT INTO analysis_periods (entity_type, entity_id, period_start, period_end, period_number, "
+            "duration_hours, summary, content_count) "
+            "VALUES ('topic', :topic, :start, :end, :number, 5, 'by the application', 0) RETURNING id"
+        ),
+        {"topic": topic, "start": start, "end": end, "number": number},
+    ).scalar_one()
+    return period

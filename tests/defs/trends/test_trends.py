@@ -249,6 +249,38 @@ def test_the_busiest_entities_are_drawn_with_their_newest_periods_and_events(dat
     assert [len(panel.happenings) for panel in drawn] == [0, 1, 1, 1, 1, 1]
 
 
+def test_events_of_periods_that_were_analysed_again_are_history(database: Database) -> None:
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+        old = add_period(connection, topic, 0, 12, status="superseded")
+        new = add_period(connection, topic, 0, 12)
+        for period in (old, new):
+            add_event(connection, topic, period, at(1))
+    refresh_view(database)
+    with database.transaction(read_only=True) as connection:
+        assert [line["open events"] for line in report(connection)] == [1]
+        assert [len(panel.happenings) for panel in panels(connection)] == [1]
+
+
+def test_endless_periods_and_events_are_not_drawn(database: Database) -> None:
+    with database.transaction() as connection:
+        topic, endless = add_topic(connection), add_topic(connection)
+        period = add_period(connection, topic, 0, 12)
+        add_event(connection, topic, period, at(1))
+        add_event(connection, topic, period, at(2))
+        add_period(connection, endless, 0, 12)
+        connection.execute(
+            text("UPDATE temporal_events SET first_detected_at = 'infinity' WHERE first_detected_at = :at"),
+            {"at": at(2)},
+        )
+        connection.execute(
+            text("UPDATE analysis_periods SET period_end = 'infinity' WHERE entity_id = :id"), {"id": endless}
+        )
+    with database.transaction(read_only=True) as connection:
+        [panel] = panels(connection)
+    assert (panel.title, len(panel.happenings)) == ("topic AI agents", 1)
+
+
 def materialize(database: Database, **scope: Any) -> dict[str, Any]:
     result = dg.materialize(
         [mv_period_metrics_trend, trend_view_agrees_with_periods],
