@@ -74,3 +74,19 @@ def application_period(
         {"topic": topic, "start": start, "end": end, "number": number},
     ).scalar_one()
     return period
+
+
+def refuse_periods_of(connection: Connection, topic: uuid.UUID) -> None:
+    """Make a topic fail: the database lets no period of it become active."""
+    connection.execute(
+        text(f"""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF NEW.entity_id = '{topic}' AND NEW.status = 'active' THEN
+                    RAISE EXCEPTION 'no period for you';
+                END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER refuse BEFORE UPDATE ON analysis_periods FOR EACH ROW EXECUTE FUNCTION refuse();
+        """)
+    )
