@@ -75,7 +75,7 @@ def dry_run_result(
         if is_at_head(connection):
             rows = preview(connection)
             to_cut = sum(row.reason is None for row in waiting_entities(connection)) if follows_the_cut else 0
-            nothing = f"Its input does not exist yet: periods are to be cut first (for {to_cut} of the topics and users)."
+            nothing = f"Its input does not exist yet: periods of {to_cut} entities are to be cut first."
             shown = markdown_table(rows, nothing=nothing if to_cut else "Nothing to do.")
         else:
             rows = []

@@ -33,9 +33,7 @@ def test_a_dry_run_behind_the_cut_says_what_is_to_be_cut_first(database: Databas
     with database.transaction() as connection:
         add_content(connection, topic=add_topic(connection), crawled_at=at(1))
     result = dry_run_result(database, lambda connection: [], follows_the_cut=True)
-    assert _preview(result) == (
-        "Its input does not exist yet: periods are to be cut first (for 1 of the topics and users)."
-    )
+    assert _preview(result) == ("Its input does not exist yet: periods of 1 entities are to be cut first.")
 
 
 def test_a_claim_shows_up_to_ten_offenders_and_counts_all(connection: Connection) -> None:
