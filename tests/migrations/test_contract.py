@@ -193,7 +193,10 @@ INDEXES = {
         "idx_events_unresolved": ("btree (entity_type, entity_id, resolved_at) WHERE resolved_at IS NULL"),
         "idx_events_type": "btree (event_type)",
     },
-    "event_contents": {"event_contents_pkey": "btree (event_id, content_id)"},
+    "event_contents": {
+        "event_contents_pkey": "btree (event_id, content_id)",
+        "idx_event_contents_content": "btree (content_id)",
+    },
     "crawl_effectiveness": {
         "crawl_effectiveness_pkey": "btree (id)",
         "idx_effectiveness_period": "btree (period_id)",

@@ -72,6 +72,8 @@ EXTRA_INDEXES = {
             "(user_id, analysis_period_id) WHERE topic_id IS NOT NULL AND user_id IS NOT NULL",
         ),
     ),
+    # Each content that the application deletes is looked for here.
+    "event_contents": (Index("idx_event_contents_content", "(content_id)"),),
     "tasks": (
         Index("idx_tasks_crawl_topic", f"((payload ->> 'topic_id')) {_CRAWLS}"),
         Index("idx_tasks_crawl_user", f"((payload ->> 'user_id')) {_CRAWLS}"),
