@@ -8,11 +8,13 @@ REQUIREMENTS := .venv/.requirements-installed
 INSTALLED := .venv/.project-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset ui test check format lock clean
+.PHONY: help install demo demo-reset ui test check format lock clean
 
 help: ## Print this list
 	@echo "make VERB (PYTHON=python3.12 chooses the interpreter of a new environment)"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+install: $(INSTALLED) ## Make the environment .venv with everything in it
 
 demo: $(INSTALLED) ## Play a crawler's month on an embedded PostgreSQL and tell what came of it
 	@$(BIN)/temporal-pipeline demo
@@ -22,7 +24,7 @@ demo-reset: $(INSTALLED) ## Start the demo over: throw away its database and pla
 
 ui: $(INSTALLED) ## Serve Dagster's web interface and daemon on http://127.0.0.1:3000 until Ctrl-C
 	@# Elsewhere, because it would warn of a dagster.yaml here that is not in DAGSTER_HOME: there is a link to it.
-	@cd .venv && $(QUIETLY) bin/temporal-pipeline exec -- \
+	@cd .venv && exec env $(QUIETLY) bin/temporal-pipeline exec -- \
 		dagster dev --host 127.0.0.1 --port 3000 --workspace ../workspace.yaml
 
 test: $(INSTALLED) ## Run the tests on a PostgreSQL of their own
@@ -49,8 +51,8 @@ clean: ## Remove the environment and caches; databases stay
 
 $(REQUIREMENTS): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
-		echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1); Python 3.11, 3.12 or 3.13 is needed" >&2; \
-		echo "remedy: install one of them and run make PYTHON=python3.12 (or where it is)" >&2; exit 1; }
+		echo "error: $(PYTHON) is $$( ($(PYTHON) --version || echo not there) 2>&1 | tail -n 1); Python 3.11, 3.12 or 3.13 is needed" >&2; \
+		echo "remedy: install one of them and name it: make install PYTHON=python3.12 (or where it is)" >&2; exit 1; }
 	@echo "making .venv with $$($(PYTHON) --version), once" >&2
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock

@@ -59,7 +59,7 @@ def _find(known: list[Entity], wanted: str) -> Entity:
             f"{wanted!r} names {len(exact)} entities", hint=f"use an id: {choices}", exit_code=2
         )
     by_folded_name = {e.name.casefold(): e.name for e in known}
-    nearest = get_close_matches(wanted.casefold(), by_folded_name, n=3, cutoff=0.4)
+    nearest = get_close_matches(wanted.casefold(), by_folded_name, n=3, cutoff=0.5)
     if nearest:
         hint = "did you mean " + " or ".join(repr(by_folded_name[name]) for name in nearest) + "?"
     else:

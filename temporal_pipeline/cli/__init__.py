@@ -21,10 +21,7 @@ INTERRUPTED = 130
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=(
-        "Exit codes: 0 ok, 1 failed or done in part, 2 usage, 3 a verification did not hold, "
-        "4 something is pending, 5 refused or locked, 130 interrupted."
-    ),
+    epilog=("Exit codes: 0 ok, 1 failed or done in part, 2 usage, 5 refused or locked, 130 interrupted."),
 )
 @click.version_option(__version__, prog_name="temporal-pipeline")
 @click.option("--database-url", metavar="URL", help="The application's database, instead of DATABASE_URL.")

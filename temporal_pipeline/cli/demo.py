@@ -79,7 +79,7 @@ def _tell(output: Output, database: Database) -> None:
         worth = connection.execute(queries["queries_by_worth"]).all()
         trend = connection.execute(queries["busiest_trend"]).first()
     lines = {
-        "periods": f"{totals.periods:,} of {totals.entities} topics and users",
+        "periods": f"{totals.periods:,}, of {totals.entities} topics and users",
         "contents": f"{contents.linked:,} of {contents.contents:,} linked; "
         f"{contents.unowned:,} without owner, {contents.future:,} crawled in the future",
         "snapshots": f"{totals.snapshots:,} texts as they were when their period was closed",

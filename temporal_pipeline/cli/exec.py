@@ -74,9 +74,11 @@ def _libpq_variables(database: Database) -> dict[str, str]:
 
 
 def _search_path(server_programs: Path | None) -> str:
-    """This environment's programs first, as if it were activated; the server's where the system has none."""
-    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return os.pathsep.join(folders + ([str(server_programs)] if server_programs else []))
+    """This environment's programs first, as if it were activated, then those that came with the server: an
+    older pg_dump of the system would refuse it.
+    """
+    folders = [Path(sys.executable).parent, server_programs, os.environ.get("PATH", os.defpath)]
+    return os.pathsep.join(str(folder) for folder in folders if folder is not None)
 
 
 def _run(command: Sequence[str], variables: dict[str, str], descriptors: Sequence[int]) -> int:

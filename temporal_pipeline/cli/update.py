@@ -45,7 +45,8 @@ def update(
     """Bring everything up to date: schema, relevance, periods, snapshots, events, effectiveness, trends.
 
     Runs Dagster's job `update` in this process. What finds nothing new writes nothing, so it may be repeated.
-    The exit code is 1 when a step or a topic or user failed, or a check did not hold; the others are done.
+    The exit code is 1 when a step or a topic or user failed, or a check that is more than a warning did not
+    hold; the others are done.
     """
     from temporal_pipeline.cli.running import run_update  # noqa: PLC0415 - imports dagster, which takes a second
     from temporal_pipeline.defs.schema.upgrade import refuse_foreign_database  # noqa: PLC0415 - imports alembic
@@ -84,7 +85,7 @@ def print_outcome(output: Output, outcome: "Outcome") -> None:
             step.asset,
             f"{figures['rows_written']:,}" if "rows_written" in figures else "",
             f"{figures['duration_seconds']:.2f}" if "duration_seconds" in figures else "",
-            _fate(step),
+            _fate(step) or _extra(figures),
         )
     output.console.print(table)
     broken = [claim for claim in outcome.claims if not claim.holds]
@@ -94,6 +95,12 @@ def print_outcome(output: Output, outcome: "Outcome") -> None:
     for stage, entity, reason in outcome.entities_failed:
         output.console.print(f"failed in {stage}: {entity}: {reason}")
     output.console.print(f"{len(outcome.claims) - len(broken)} of {len(outcome.claims)} checks hold")
+
+
+def _extra(figures: dict[str, Any]) -> str:
+    """What a step did besides writing rows."""
+    statements = figures.get("statements_executed", 0)
+    return f"{statements} schema steps" if statements else ""
 
 
 def _names(value: str, known: set[str]) -> list[str]:

@@ -61,7 +61,7 @@ def test_it_tells_what_came_of_it_on_one_screen(played: Done) -> None:
     assert played.returncode == 0, played.stderr
     assert len((played.stdout + played.stderr).splitlines()) <= 25
     for line in (
-        r"periods +\d+ of 6 topics and users",
+        r"periods +\d+, of 6 topics and users",
         r"contents +[\d,]+ of [\d,]+ linked; 5 without owner, 1 crawled in the future",
         r"snapshots +[\d,]+ ",
         r"event +(warning|critical): Solid-state batteries: \d+ posts at 2026-",

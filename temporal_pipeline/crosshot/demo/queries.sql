@@ -73,6 +73,11 @@ WITH earlier AS (
                                GREATEST(CAST(:analyzed_at AS timestamptz),
                                         begin.starts + interval '1 minute') AS ends) AS bounds
     WHERE NOT EXISTS (SELECT FROM analysis_periods WHERE id = CAST(:period AS uuid))
+      -- After a downgrade and a new migration the pipeline's Period 0 has them already.
+      AND NOT EXISTS (
+          SELECT FROM contents c
+          WHERE c.id = ANY (CAST(:contents AS uuid[])) AND c.analysis_period_id IS NOT NULL
+      )
     RETURNING id, entity_id, period_number, duration_hours
 ), counted AS (
     UPDATE users

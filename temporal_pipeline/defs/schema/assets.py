@@ -29,7 +29,8 @@ def temporal_schema(database: dg.ResourceParam[Database], scope: Scope) -> dg.Ma
     if scope.dry_run:
         with database.transaction(read_only=True) as connection:
             statements = planned_statements(connection)
-        preview = markdown_table([{"statement": s} for s in statements], nothing="The schema is at head.")
+        beginnings = [{"statement": statement.splitlines()[0]} for statement in statements]
+        preview = markdown_table(beginnings, nothing="The schema is at head.")
         return dg.MaterializeResult(
             metadata={"dry_run": True, "would_write": len(statements), "preview": preview}
         )
