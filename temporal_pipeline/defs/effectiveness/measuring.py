@@ -189,10 +189,7 @@ def _measurements(connection: Connection, periods: list[uuid.UUID]) -> list[Meas
 
 def _forget_solved_problems(connection: Connection) -> None:
     """A problem is solved when no period of its entity waits any more."""
-    waiting = {(row.entity_type, row.entity_id) for row in unmeasured_periods(connection)}
-    for row in problems.of_stage(connection, STAGE):
-        if (row.entity_type, row.entity_id) not in waiting:
-            problems.clear(connection, STAGE, Entity(row.entity_type, row.entity_id, row.name))
+    problems.keep_only(connection, STAGE, {_entity(period) for period in unmeasured_periods(connection)})
 
 
 def _entity(period: Row[Any]) -> Entity:

@@ -23,7 +23,7 @@ def test_every_due_content_is_linked(database: Database) -> None:
         c.execute(text("UPDATE contents SET analysis_period_id = NULL WHERE id = :id"), {"id": content})
     result = checks.due_contents_are_linked(database, "run")
     assert not result.passed
-    assert result.metadata["offenders"].value == 1
+    assert (result.severity, result.metadata["offenders"].value) == (dg.AssetCheckSeverity.ERROR, 1)
 
 
 def test_what_comes_after_the_cut_is_not_its_fault(database: Database) -> None:

@@ -3,6 +3,7 @@
 import random
 import string
 
+import dagster as dg
 import pytest
 from sqlalchemy import text
 
@@ -111,7 +112,10 @@ def test_the_check_of_counts_fails_when_a_member_was_left_out(database: Database
     assert counts_are_right(database, "run").passed
     with database.transaction() as c:
         c.execute(text("DELETE FROM period_content_snapshots WHERE ctid = '(0,1)'"))
-    assert not counts_are_right(database, "run").passed
+    result = counts_are_right(database, "run")
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    # It blocks the run that left it out, and no later one.
+    assert counts_are_right(database, "another run").passed
 
 
 def test_a_period_of_the_application_is_frozen_and_its_own_count_left_alone(database: Database) -> None:
