@@ -14,8 +14,8 @@ from sqlalchemy.sql.dml import UpdateBase
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.schema import offline
 from temporal_pipeline.defs.schema.apply import apply
-from temporal_pipeline.defs.schema.model import HEAD
-from temporal_pipeline.defs.schema.plan import reconcile
+from temporal_pipeline.defs.schema.definition.model import HEAD
+from temporal_pipeline.defs.schema.definition.revisions import reconcile
 from temporal_pipeline.defs.schema.upgrade import (
     LOCK,
     Run,

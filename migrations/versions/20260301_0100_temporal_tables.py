@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from temporal_pipeline.defs.schema import plan
+from temporal_pipeline.defs.schema.definition import revisions
 from temporal_pipeline.defs.schema.upgrade import run_in_revision
 
 revision = "20260301_0100"
@@ -12,8 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_in_revision(op.get_context(), plan.create_tables())
+    run_in_revision(op.get_context(), revisions.create_tables())
 
 
 def downgrade() -> None:
-    run_in_revision(op.get_context(), plan.drop_tables())
+    run_in_revision(op.get_context(), revisions.drop_tables())

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from temporal_pipeline.defs.schema import plan
+from temporal_pipeline.defs.schema.definition import revisions
 from temporal_pipeline.defs.schema.upgrade import run_in_revision
 
 revision = "20260301_0200"
@@ -12,8 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_in_revision(op.get_context(), plan.add_columns())
+    run_in_revision(op.get_context(), revisions.add_columns())
 
 
 def downgrade() -> None:
-    run_in_revision(op.get_context(), plan.remove_columns())
+    run_in_revision(op.get_context(), revisions.remove_columns())

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from temporal_pipeline.defs.schema import plan
+from temporal_pipeline.defs.schema.definition import revisions
 from temporal_pipeline.defs.schema.upgrade import run_in_revision
 
 revision = "20260301_0300"
@@ -12,8 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_in_revision(op.get_context(), plan.create_views())
+    run_in_revision(op.get_context(), revisions.create_views())
 
 
 def downgrade() -> None:
-    run_in_revision(op.get_context(), plan.drop_views())
+    run_in_revision(op.get_context(), revisions.drop_views())

@@ -3,8 +3,8 @@
 import pytest
 
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.schema import plan
-from temporal_pipeline.defs.schema.model import REVISIONS
+from temporal_pipeline.defs.schema.definition import revisions
+from temporal_pipeline.defs.schema.definition.model import REVISIONS
 from temporal_pipeline.defs.schema.upgrade import schema_state, upgrade
 from temporal_pipeline.errors import PipelineError
 from tests.crosshot_rows import add_content, add_topic, at
@@ -25,7 +25,7 @@ from tests.migrations.worlds import (
     TO_THE_HEAD_OF_THE_APPLICATION,
 )
 
-STEPS = (*plan.create_tables(), *plan.add_columns(), *plan.create_views())
+STEPS = (*revisions.create_tables(), *revisions.add_columns(), *revisions.create_views())
 
 
 def test_a_legacy_database_comes_to_head(legacy_database: Database, head: str) -> None:
@@ -73,7 +73,7 @@ def test_a_database_half_way_goes_on(legacy_database: Database, head: str, revis
     assert schema_of(legacy_database) == head
 
 
-@pytest.mark.parametrize("executed", [1, 5, len(plan.create_tables()) + 9, len(STEPS) - 3])
+@pytest.mark.parametrize("executed", [1, 5, len(revisions.create_tables()) + 9, len(STEPS) - 3])
 def test_an_upgrade_that_died_between_two_steps_is_finished(
     legacy_database: Database, head: str, executed: int
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.schema.model import LEGACY_TABLES, REVISIONS
+from temporal_pipeline.defs.schema.definition.model import LEGACY_TABLES, REVISIONS
 from temporal_pipeline.defs.schema.upgrade import upgrade
 from temporal_pipeline.errors import PipelineError
 from tests.crosshot_rows import add_chat_message, add_content, add_topic, add_user, at

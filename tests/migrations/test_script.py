@@ -4,7 +4,7 @@ import pytest
 from alembic import command
 
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.schema import plan
+from temporal_pipeline.defs.schema.definition import revisions
 from temporal_pipeline.defs.schema.upgrade import LOCK, upgrade
 from tests.migrations.tools import (
     die_after,
@@ -77,11 +77,11 @@ def test_the_script_finishes_what_was_begun(
     assert schema_of(legacy_database) == head
 
 
-@pytest.mark.parametrize("executed", [9, len(plan.create_tables()) + 21])
+@pytest.mark.parametrize("executed", [9, len(revisions.create_tables()) + 21])
 def test_the_script_finishes_what_died_between_two_steps(
     legacy_database: Database, up: str, head: str, executed: int
 ) -> None:
-    die_after(legacy_database, (*plan.create_tables(), *plan.add_columns())[:executed])
+    die_after(legacy_database, (*revisions.create_tables(), *revisions.add_columns())[:executed])
     _runs(legacy_database, up)
     assert schema_of(legacy_database) == head
 

@@ -14,7 +14,7 @@ from sqlalchemy import Row, text
 from temporal_pipeline.dagster_home import libpq_url
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.schema.apply import apply
-from temporal_pipeline.defs.schema.steps import Step
+from temporal_pipeline.defs.schema.definition.steps import Step
 from temporal_pipeline.defs.schema.upgrade import Run, alembic_config, writing_connection
 from temporal_pipeline.embedded.place import find_place
 from temporal_pipeline.settings import PROJECT_ROOT

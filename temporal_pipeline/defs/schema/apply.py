@@ -19,9 +19,9 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError
 
 from temporal_pipeline.database import Queries
-from temporal_pipeline.defs.schema.model import EXTENSIONS
-from temporal_pipeline.defs.schema.private import PRIVATE_SCHEMA
-from temporal_pipeline.defs.schema.steps import Step
+from temporal_pipeline.defs.schema.definition.model import EXTENSIONS
+from temporal_pipeline.defs.schema.definition.private import PRIVATE_SCHEMA
+from temporal_pipeline.defs.schema.definition.steps import Step
 from temporal_pipeline.errors import PipelineError
 
 log = logging.getLogger(__name__)

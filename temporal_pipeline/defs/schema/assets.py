@@ -5,8 +5,8 @@ import time
 import dagster as dg
 
 from temporal_pipeline.database import Database, Queries
-from temporal_pipeline.defs.schema.model import HEAD
-from temporal_pipeline.defs.schema.plan import definition_fingerprint
+from temporal_pipeline.defs.schema.definition.model import HEAD
+from temporal_pipeline.defs.schema.definition.revisions import definition_fingerprint
 from temporal_pipeline.defs.schema.upgrade import planned_statements, upgrade
 from temporal_pipeline.reporting import markdown_table
 from temporal_pipeline.scope import Scope

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from temporal_pipeline.database import LOCK_SPACE
 from temporal_pipeline.defs.schema.apply import is_true
-from temporal_pipeline.defs.schema.model import HEAD, LEGACY_TABLES, REVISIONS
-from temporal_pipeline.defs.schema.plan import objects_present
-from temporal_pipeline.defs.schema.steps import Step, literal
+from temporal_pipeline.defs.schema.definition.model import HEAD, LEGACY_TABLES, REVISIONS
+from temporal_pipeline.defs.schema.definition.revisions import objects_present
+from temporal_pipeline.defs.schema.definition.steps import Step, literal
 
 
 def preamble(lock: str, *, upgrading: bool) -> str:

@@ -20,10 +20,10 @@ from temporal_pipeline.defs.schema.apply import (
     missing_statements,
     pending,
 )
-from temporal_pipeline.defs.schema.model import HEAD, LEGACY_TABLES, REVISIONS
+from temporal_pipeline.defs.schema.definition.model import HEAD, LEGACY_TABLES, REVISIONS
+from temporal_pipeline.defs.schema.definition.revisions import names_at_head, objects_present, reconcile
+from temporal_pipeline.defs.schema.definition.steps import Step
 from temporal_pipeline.defs.schema.offline import record_upgrade, script
-from temporal_pipeline.defs.schema.plan import names_at_head, objects_present, reconcile
-from temporal_pipeline.defs.schema.steps import Step
 from temporal_pipeline.errors import PipelineError
 from temporal_pipeline.settings import PROJECT_ROOT
 

@@ -4,11 +4,18 @@ import re
 
 import pytest
 
-from temporal_pipeline.defs.schema import plan
-from temporal_pipeline.defs.schema.model import ALTERED_TABLES, LEGACY_TABLES, TABLES
-from temporal_pipeline.defs.schema.steps import Column, Index, Step, Table, index_steps, table_steps
+from temporal_pipeline.defs.schema.definition import revisions
+from temporal_pipeline.defs.schema.definition.model import ALTERED_TABLES, LEGACY_TABLES, TABLES
+from temporal_pipeline.defs.schema.definition.steps import (
+    Column,
+    Index,
+    Step,
+    Table,
+    index_steps,
+    table_steps,
+)
 
-STEPS = plan.reconcile()
+STEPS = revisions.reconcile()
 OF_THE_APPLICATION = [
     step for step in STEPS if re.search(rf"\b(ON|TABLE) ({'|'.join(LEGACY_TABLES)})\b", step.statement)
 ]
@@ -20,7 +27,7 @@ def test_there_are_statements_to_look_at() -> None:
 
 def test_indexes_on_existing_tables_are_built_and_dropped_concurrently() -> None:
     begins_so = r"(CREATE (UNIQUE )?|DROP |SELECT format\('DROP )INDEX "
-    touching = [step for step in (*STEPS, *plan.drop_views()) if re.match(begins_so, step.statement)]
+    touching = [step for step in (*STEPS, *revisions.drop_views()) if re.match(begins_so, step.statement)]
     assert len(touching) > 60
     for step in touching:
         assert "INDEX CONCURRENTLY " in step.statement, step.name
@@ -54,7 +61,12 @@ def test_our_own_new_tables_come_with_their_constraints(table: Table) -> None:
 
 
 def test_every_step_has_a_name_of_its_own_within_its_revision() -> None:
-    for steps in (plan.create_tables(), plan.add_columns(), plan.create_views(), plan.drop_views()):
+    for steps in (
+        revisions.create_tables(),
+        revisions.add_columns(),
+        revisions.create_views(),
+        revisions.drop_views(),
+    ):
         names = [step.name for step in steps if "valid_relevance_score" not in step.name]
         assert len(names) == len(set(names))
 

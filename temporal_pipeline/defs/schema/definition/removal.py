@@ -1,7 +1,7 @@
 # ruff: noqa: S608 - the SQL is made of names that stand in our own model.
 """Steps that take something away."""
 
-from temporal_pipeline.defs.schema.steps import Step, Table, from_catalogue, literal
+from temporal_pipeline.defs.schema.definition.steps import Step, Table, from_catalogue, literal
 
 
 def drop_columns(table: Table) -> Step:

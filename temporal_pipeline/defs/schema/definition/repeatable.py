@@ -9,10 +9,10 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from temporal_pipeline.defs.schema.model import FUNCTIONS, MATERIALIZED_VIEW, VIEWS
-from temporal_pipeline.defs.schema.private import PRIVATE_SCHEMA
-from temporal_pipeline.defs.schema.removal import drop_functions
-from temporal_pipeline.defs.schema.steps import Step, literal
+from temporal_pipeline.defs.schema.definition.model import FUNCTIONS, MATERIALIZED_VIEW, VIEWS
+from temporal_pipeline.defs.schema.definition.private import PRIVATE_SCHEMA
+from temporal_pipeline.defs.schema.definition.removal import drop_functions
+from temporal_pipeline.defs.schema.definition.steps import Step, literal
 from temporal_pipeline.settings import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "migrations" / "sql"

@@ -3,7 +3,7 @@
 Constraints with `any_name` are those whose name is not part of it.
 """
 
-from temporal_pipeline.defs.schema.steps import Column, Constraint, Index, Table
+from temporal_pipeline.defs.schema.definition.steps import Column, Constraint, Index, Table
 
 REVISIONS = ("20260301_0100", "20260301_0200", "20260301_0300")
 HEAD = REVISIONS[-1]

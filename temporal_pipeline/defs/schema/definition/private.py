@@ -1,6 +1,6 @@
 """What is ours alone: working tables in a schema of their own, and indexes through which work is found."""
 
-from temporal_pipeline.defs.schema.steps import Index
+from temporal_pipeline.defs.schema.definition.steps import Index
 
 PRIVATE_SCHEMA = "temporal_pipeline"
 # In an order in which each can be dropped, the last one first.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
-from temporal_pipeline.defs.schema.model import (
+from temporal_pipeline.defs.schema.definition.model import (
     ALTERED_TABLES,
     EXTENSIONS,
     FUNCTIONS,
@@ -14,15 +14,15 @@ from temporal_pipeline.defs.schema.model import (
     TABLES,
     VIEWS,
 )
-from temporal_pipeline.defs.schema.private import EXTRA_INDEXES, PRIVATE_SCHEMA, PRIVATE_TABLES
-from temporal_pipeline.defs.schema.removal import (
+from temporal_pipeline.defs.schema.definition.private import EXTRA_INDEXES, PRIVATE_SCHEMA, PRIVATE_TABLES
+from temporal_pipeline.defs.schema.definition.removal import (
     drop_columns,
     drop_functions,
     drop_index,
     drop_relation,
     no_index_over,
 )
-from temporal_pipeline.defs.schema.repeatable import (
+from temporal_pipeline.defs.schema.definition.repeatable import (
     DOCUMENTED,
     METRIC_NUMBER,
     NAMES,
@@ -31,7 +31,7 @@ from temporal_pipeline.defs.schema.repeatable import (
     repeatable,
     repeatable_steps,
 )
-from temporal_pipeline.defs.schema.steps import (
+from temporal_pipeline.defs.schema.definition.steps import (
     Index,
     Step,
     index_steps,

@@ -1,0 +1,1 @@
+"""What a database at head has, as data: tables, columns, constraints, indexes, views, functions."""
