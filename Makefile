@@ -8,7 +8,7 @@ REQUIREMENTS := .venv/.requirements-installed
 INSTALLED := .venv/.project-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-reset ui test check format lock clean
+.PHONY: help install demo demo-reset ui test acceptance check format lock clean
 
 help: ## Print this list
 	@echo "make VERB (PYTHON=python3.12 chooses the interpreter of a new environment)"
@@ -29,6 +29,9 @@ ui: $(INSTALLED) ## Serve Dagster's web interface and daemon on http://127.0.0.1
 
 test: $(INSTALLED) ## Run the tests on a PostgreSQL of their own
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+acceptance: $(INSTALLED) ## Run every test, slow matrices included, on two versions of PostgreSQL
+	@$(BIN)/python -m tests.acceptance -n 2 --dist loadfile
 
 check: $(INSTALLED) ## Lint, check types, and load Dagster's definitions
 	@$(BIN)/ruff check .

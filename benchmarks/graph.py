@@ -8,28 +8,20 @@ peak memory of the process, and the time of a second run that finds nothing new.
 import json
 import os
 import resource
-import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
-import psycopg
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import make_url
 
+from benchmarks.live import fill, throwaway_database, throwaway_server
 from temporal_pipeline.cli.running import Outcome, run_update
-from temporal_pipeline.crosshot.replay import create_legacy_tables
-from temporal_pipeline.dagster_home import libpq_url
 from temporal_pipeline.database import Database
-from temporal_pipeline.embedded import attach, state_folder
 
-SYNTHETIC = Path(__file__).with_name("synthetic.sql")
 # Each writes what the asset writes, without reading anything that it would not, and is rolled back.
 FLOORS = {
     "content_relevance": (
@@ -51,7 +43,7 @@ FLOORS = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(rows: int, entities: int, largest: int, as_json: bool) -> None:
     """Measure the whole graph over synthetic contents in a database that is thrown away."""
-    with throwaway_database() as database:
+    with throwaway_pipeline() as database:
         fill(database, rows, entities, min(largest, rows))
         before = peak_memory()
         first, first_seconds = timed(database)
@@ -74,50 +66,23 @@ def main(rows: int, entities: int, largest: int, as_json: bool) -> None:
 
 
 @contextmanager
-def throwaway_database() -> Iterator[Database]:
-    """Databases for application and Dagster alone, on the server of DATABASE_URL, else an embedded one."""
-    home = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    name = f"benchmark_{uuid.uuid4().hex[:8]}"
-    attachment = None
-    if "DATABASE_URL" in os.environ:
-        server = Database(os.environ["DATABASE_URL"]).url
-    else:
-        attachment = attach(home)
-        server = attachment.url("postgres")
-    database = Database(make_url(server).set(database=name).render_as_string(hide_password=False))
-    storage = make_url(server).set(database=f"{name}_dagster").render_as_string(hide_password=False)
-    os.environ["TEMPORAL_PIPELINE_HOME"] = str(home)
-    os.environ["DATABASE_URL"], os.environ["DAGSTER_DATABASE_URL"] = database.url, storage
-    with psycopg.connect(libpq_url(Database(server)), autocommit=True) as admin:
-        for made in (name, f"{name}_dagster"):
-            admin.execute(f'CREATE DATABASE "{made}" TEMPLATE template0')
-        try:
-            yield database
-        finally:
-            database.dispose()
-            for made in (name, f"{name}_dagster"):
-                admin.execute(f'DROP DATABASE "{made}" WITH (FORCE)')
-    if attachment is not None:
-        attachment.close()
-        shutil.rmtree(state_folder(home), ignore_errors=True)
-    shutil.rmtree(home, ignore_errors=True)
-
-
-def fill(database: Database, rows: int, entities: int, largest: int) -> None:
-    """Make the application's tables and put the contents in; three quarters of the entities are topics."""
-    create_legacy_tables(database)
-    topics = entities * 3 // 4
-    numbers = {"rows": rows, "topics": topics, "users": entities - topics, "largest": largest}
-    with psycopg.connect(libpq_url(database), autocommit=True) as connection:
-        with psycopg.ClientCursor(connection) as cursor, connection.transaction():
-            cursor.execute(SYNTHETIC.read_bytes(), numbers)
-        connection.execute("VACUUM ANALYZE")
+def throwaway_pipeline() -> Iterator[Database]:
+    """Databases for application and Dagster alone, named in the environment."""
+    with (
+        throwaway_server() as server,
+        throwaway_database(server) as database,
+        throwaway_database(server) as storage,
+        tempfile.TemporaryDirectory(prefix="benchmark-") as home,
+    ):
+        os.environ["TEMPORAL_PIPELINE_HOME"] = home
+        os.environ["DATABASE_URL"], os.environ["DAGSTER_DATABASE_URL"] = database.url, storage.url
+        yield database
 
 
 def timed(database: Database) -> tuple[Outcome, float]:
     """One run of the job `update` and its seconds, those of Dagster's book-keeping included."""
     started = time.monotonic()
-    outcome = run_update(database, {})
+    outcome = run_update(database, {}, backup=False)
     if outcome.error is not None:
         raise SystemExit(f"the run failed: {outcome.error}")
     return outcome, time.monotonic() - started

@@ -1,3 +1,3 @@
 """Temporal memory for a crawler's PostgreSQL database, as a Dagster project."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from temporal_pipeline.database import Database, normalise_url
+from temporal_pipeline.database import Database, as_libpq_reads_it, normalise_url
 from temporal_pipeline.errors import PipelineError
 from temporal_pipeline.settings import PROJECT_ROOT, Settings
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DATABASE = "dagster"
 CONFIGURATION = PROJECT_ROOT / "dagster.yaml"
+ALEMBIC_CONFIGURATION = PROJECT_ROOT / "pyproject.toml"
 
 STATEMENT_TIMEOUT_MS = 60_000
 
@@ -37,7 +38,7 @@ _MADE_MEANWHILE = (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolat
 
 def libpq_url(database: Database) -> str:
     """The application's database as psql, pg_dump and every other PostgreSQL program understands it."""
-    return make_url(database.url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return as_libpq_reads_it(make_url(database.url))
 
 
 def dagster_url(database: Database) -> str:
@@ -87,7 +88,7 @@ def ensure_dagster_database(database: Database) -> str:
 
 
 def environment(database: Database, dagster_database_url: str | None) -> dict[str, str]:
-    """The variables by which every program finds the two databases and Dagster its configuration.
+    """The variables by which every program finds the two databases, Dagster and Alembic their configuration.
 
     Raises PipelineError when the folder for Dagster's files cannot be made.
     """
@@ -95,6 +96,7 @@ def environment(database: Database, dagster_database_url: str | None) -> dict[st
         "DATABASE_URL": libpq_url(database),
         "DAGSTER_HOME": str(_home()),
         "TEMPORAL_PIPELINE_HOME": str(Settings().home.resolve()),
+        "ALEMBIC_CONFIG": str(ALEMBIC_CONFIGURATION),
     }
     if dagster_database_url is not None:
         found["DAGSTER_DATABASE_URL"] = dagster_database_url

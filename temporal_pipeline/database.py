@@ -10,8 +10,8 @@ from importlib import resources
 from typing import Self, TypeVar
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, TextClause, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy import URL, Connection, Engine, TextClause, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from temporal_pipeline.embedded import Attachment, attach
 from temporal_pipeline.errors import PipelineError
@@ -19,7 +19,11 @@ from temporal_pipeline.settings import Settings
 
 T = TypeVar("T")
 
+# What libpq takes among the parameters of a URL as well, and then rather than what stands before them.
+IN_PLACE = ("user", "password", "dbname")
 OLDEST_SERVER = 14
+# libpq takes them among the parameters of a URL as well.
+SECRETS = ("password", "sslpassword", "oauth_client_secret")
 # The first half of every advisory lock that we take ("temp" in ASCII) tells ours from others'.
 LOCK_SPACE = 0x74656D70
 # What the server says when a transaction had to give way to another one.
@@ -28,20 +32,29 @@ GAVE_WAY = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
 )
-GIVE_WAY_TIMES = 20
+# Together about fifteen seconds.
+GIVE_WAY_TIMES = 60
 
 
 def normalise_url(url: str, variable: str = "DATABASE_URL") -> str:
     """Any usual spelling of a PostgreSQL URL as `postgresql+psycopg://…`, the driver that we use.
 
+    Database, user, password and port each stand in one place only: what we read there is what libpq takes.
     Raises PipelineError (exit code 2) for anything that is not a PostgreSQL URL, without repeating it; it
     names the environment variable that the URL came from.
     """
     parsed = _parsed(url, variable).set(drivername="postgresql+psycopg")
-    if "ssl" in parsed.query:  # asyncpg's name of what libpq calls sslmode, with the same values
-        query = {("sslmode" if key == "ssl" else key): value for key, value in parsed.query.items()}
-        parsed = parsed.set(query=query)
-    return parsed.render_as_string(hide_password=False)
+    # ssl is asyncpg's name of what libpq calls sslmode, with the same values.
+    query = {("sslmode" if key == "ssl" else key): value for key, value in parsed.query.items()}
+    # A password without a user has no other place.
+    movable = IN_PLACE if parsed.username or "user" in query else ("dbname",)
+    moved = {key: query.pop(key) for key in movable if key in query}
+    last = {key: value if isinstance(value, str) else value[-1] for key, value in moved.items()}
+    parsed = parsed.set(username=last.get("user"), password=last.get("password"), database=last.get("dbname"))
+    # Beside a host among the parameters it is that host's.
+    if "host" not in query and str(query.get("port")).isdigit():
+        parsed = parsed.set(port=int(str(query.pop("port"))))
+    return parsed.set(query=query).render_as_string(hide_password=False)
 
 
 def _parsed(url: str, variable: str) -> URL:
@@ -50,11 +63,29 @@ def _parsed(url: str, variable: str) -> URL:
         parsed = make_url(re.sub(r"^postgres://", "postgresql://", url))
     except (ArgumentError, ValueError):
         raise PipelineError(f"{variable} is not a database URL", hint=hint, exit_code=2) from None
+    # Else what follows an @ of the password would be taken for the host, and be told to everybody.
+    if parsed.password is not None and "@" in url.partition("://")[2].partition(":")[2].partition("@")[2]:
+        raise PipelineError(
+            f"{variable} has more than one @",
+            hint="write an @ of the password as %40, and its / : ? # % as %2F %3A %3F %23 %25",
+            exit_code=2,
+        )
     if parsed.get_backend_name() != "postgresql":
         raise PipelineError(
             f"{variable} names {parsed.get_backend_name()!r}, not PostgreSQL", hint=hint, exit_code=2
         )
     return parsed
+
+
+def as_libpq_reads_it(url: URL) -> str:
+    """The URL, its password included, as psql, pg_dump and every other program of PostgreSQL understands it.
+
+    libpq refuses a space, repeating what it stands in, and takes a plus for what it is; SQLAlchemy writes
+    spaces as they are, and in the parameters as a plus.
+    """
+    written = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    place, mark, parameters = written.partition("?")
+    return place.replace(" ", "%20") + mark + parameters.replace("+", "%20")
 
 
 class Database:
@@ -75,23 +106,23 @@ class Database:
 
     @property
     def safe_url(self) -> str:
-        """The URL without its password, fit for messages."""
-        return make_url(self.url).render_as_string(hide_password=True)
+        """The URL without its passwords, fit for messages."""
+        return make_url(self.url).difference_update_query(SECRETS).render_as_string(hide_password=True)
 
     @cached_property
     def engine(self) -> Engine:
-        # A server that was restarted between two runs of the daemon must not fail the second one.
-        return create_engine(
+        engine = create_engine(
             self.url,
+            # A server that was restarted between two runs of the daemon must not fail the second one.
             pool_pre_ping=True,
             connect_args={
                 "application_name": "temporal_pipeline",
                 "connect_timeout": 10,
-                # The connection that holds a lock is idle for as long as the work takes.
-                "options": "-c timezone=UTC -c idle_session_timeout=0",
                 "keepalives_idle": 60,
             },
         )
+        event.listen(engine, "connect", _prepare_session)
+        return engine
 
     def dispose(self) -> None:
         """Close all connections and let go of the embedded server."""
@@ -103,21 +134,29 @@ class Database:
     def transaction(self, *, read_only: bool = False) -> Iterator[Connection]:
         """One transaction: committed at the end, rolled back on an error.
 
-        Raises PipelineError when the server cannot be reached, is too old or refuses us.
+        Raises PipelineError when the server cannot be reached, is too old or refuses us; one that only reads
+        also (exit code 5, naming the holder) when somebody locks a table against readers for long.
         """
         with self._connect() as connection:
             if read_only:
                 connection.execution_options(postgresql_readonly=True)
-            with connection.begin():
-                yield connection
+            try:
+                with connection.begin():
+                    if read_only:
+                        connection.execute(_READERS_LOCK_TIMEOUT)
+                    yield connection
+            except DBAPIError as error:
+                if not (read_only and isinstance(error.orig, psycopg.errors.LockNotAvailable)):
+                    raise
+                raise locked_against_readers(connection) from error
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a short transaction beside a live application, and again if the two got in each
         other's way.
 
-        A lock is waited for less long than PostgreSQL takes to look for deadlocks (1 s), so that it is always
-        our transaction that gives way, never the application's. Raises PipelineError (exit code 5) when
-        it gave way 20 times.
+        A lock is waited for no longer than 100 ms: nobody waits longer for what our transaction holds
+        meanwhile, and as PostgreSQL looks for deadlocks after 1 s, it is always we who give way, never the
+        application. Raises PipelineError (exit code 5) when it gave way 60 times.
         """
         for attempt in range(1, GIVE_WAY_TIMES + 1):
             try:
@@ -137,11 +176,12 @@ class Database:
         raise AssertionError("unreachable")
 
     @contextmanager
-    def exclusive(self, concern: str, wait_seconds: float = 30) -> Iterator[None]:
+    def exclusive(self, concern: str, wait_seconds: float = 30) -> Iterator[Connection]:
         """Be the only process that does `concern`, across machines, until the block ends or the process dies.
 
-        The lock is polled on a connection of its own: a connection that waits inside PostgreSQL for an
-        advisory lock holds a snapshot, and CREATE INDEX CONCURRENTLY waits for every snapshot.
+        Yields the connection that holds the lock, in AUTOCOMMIT: who works on it cannot lose the one without
+        the other. The lock is polled: a connection that waits inside PostgreSQL for an advisory lock holds a
+        snapshot, and CREATE INDEX CONCURRENTLY waits for every snapshot.
         Raises PipelineError (exit code 5) that names the holder when the lock is not free in `wait_seconds`.
         """
         with self._connect() as connection:
@@ -161,10 +201,10 @@ class Database:
                     )
                 time.sleep(0.1)
             try:
-                yield
+                yield connection
             finally:
                 # A connection that is gone holds no lock, and must not hide what went wrong.
-                with suppress(DBAPIError):
+                with suppress(SQLAlchemyError):
                     connection.execute(_UNLOCK, key)
 
     @contextmanager
@@ -175,6 +215,12 @@ class Database:
             raise PipelineError(
                 f"cannot connect to {self.safe_url}: {_reason(error)}", hint=_connect_hint(error)
             ) from None
+        except ProgrammingError as error:
+            raise PipelineError(
+                f"DATABASE_URL: {_reason(error)}",
+                hint="check what follows the ? in DATABASE_URL",
+                exit_code=2,
+            ) from None
         with connection:
             if (version := connection.dialect.server_version_info or (0,)) < (OLDEST_SERVER,):
                 raise PipelineError(
@@ -184,7 +230,28 @@ class Database:
             yield connection
 
 
-_LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '500ms'")
+def _prepare_session(connection: psycopg.Connection[tuple[object, ...]], _: object) -> None:
+    """Settings of a session. A pooler would refuse them among the options of the connection."""
+    connection.autocommit = True
+    # The connection that holds a lock is idle for as long as the work takes.
+    connection.execute("SET timezone = 'UTC'; SET idle_session_timeout = 0")
+    connection.autocommit = False
+
+
+_LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '100ms'")
+# Only a lock that forbids reading can make a reader wait; nobody should hold one for long.
+_READERS_LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '5s'")
+_LOCKED_AGAINST_READERS = text(r"""
+    SELECT CAST(l.relation AS regclass) AS table_name, l.pid,
+           coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float AS age,
+           left(regexp_replace(regexp_replace(a.query, '\s+', ' ', 'g'), '(password )''[^'']*''?', '\1…', 'gi'), 120)
+               AS query
+    FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted
+      AND l.pid IS DISTINCT FROM pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ORDER BY age DESC LIMIT 3
+""")
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(CAST(:space AS int), hashtext(CAST(:concern AS text)))")
 _UNLOCK = text("SELECT pg_advisory_unlock(CAST(:space AS int), hashtext(CAST(:concern AS text)))")
 _LOCK_HOLDER = text("""
@@ -194,6 +261,18 @@ _LOCK_HOLDER = text("""
       AND l.objid = CAST((hashtext(CAST(:concern AS text))::bigint & 4294967295) AS oid)
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
+
+
+def locked_against_readers(connection: Connection) -> PipelineError:
+    """What to tell when a reader has waited for too long: who holds a lock that forbids reading."""
+    with connection.engine.connect() as other:
+        holders = other.execute(_LOCKED_AGAINST_READERS).all()
+    who = "; ".join(f"{row.table_name} by pid {row.pid}, {row.age:.0f} s: {row.query}" for row in holders)
+    return PipelineError(
+        f"somebody locks a table against readers: {who or 'it is gone by now'}",
+        hint="end that transaction or wait for it, then run the same command again",
+        exit_code=5,
+    )
 
 
 def _reason(error: DBAPIError) -> str:

@@ -26,6 +26,9 @@ class Scope(dg.ConfigurableResource):  # type: ignore[type-arg]
     batch_size: int = Field(
         default=2000, ge=1, le=100_000, description="How many rows one transaction writes at the most."
     )
+    max_wait: float = Field(
+        default=60, ge=0, description="How many seconds to wait for others before giving up, naming them."
+    )
     automatic: bool = Field(
         default=False,
         description=(

@@ -14,6 +14,7 @@ class Settings(BaseSettings):
     `DATABASE_URL`: the application's database; unset: the embedded server.
     `DAGSTER_DATABASE_URL`: Dagster's own tables; unset: database `dagster` on the same server.
     `TEMPORAL_PIPELINE_HOME`: folder for the embedded server and Dagster's files.
+    `TEMPORAL_PIPELINE_BACKUPS`: folder for the backups that are taken before a migration.
     """
 
     model_config = SettingsConfigDict(env_file=PROJECT_ROOT / ".env", extra="ignore", env_ignore_empty=True)
@@ -21,3 +22,4 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     dagster_database_url: SecretStr | None = None
     home: Path = Field(default=PROJECT_ROOT / ".temporal_pipeline", validation_alias="TEMPORAL_PIPELINE_HOME")
+    backups: Path = Field(default=PROJECT_ROOT / "backups", validation_alias="TEMPORAL_PIPELINE_BACKUPS")

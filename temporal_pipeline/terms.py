@@ -9,6 +9,8 @@ from collections.abc import Iterable
 _URL = re.compile(r"https?://\S+|www\.\S+")
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(rf"[#@]?[^\W_{_CJK}][^\W{_CJK}]*(?:['’][^\W{_CJK}]+)*|[{_CJK}]+")
+# The same for text in ASCII, much of which there is: it takes half the time.
+_ASCII_TOKEN = re.compile(r"[#@]?[a-z0-9][a-z0-9_]*(?:'[a-z0-9_]+)*")
 # A term must be in this many posts before its rise says anything.
 LEAST_POSTS = 3
 # The commonest function words of English; other languages' are outweighed by comparing with the time before.
@@ -109,7 +111,10 @@ _STOPWORDS = frozenset(
 
 def terms_of(text: str) -> set[str]:
     """The distinct terms of a post: words and hashtags casefolded, CJK runs as overlapping pairs."""
-    folded = _URL.sub(" ", unicodedata.normalize("NFKC", text).casefold())
+    if text.isascii():
+        tokens = _ASCII_TOKEN.findall(_without_urls(text.lower()))
+        return {t for t in set(tokens) if len(t) > 2 and t not in _STOPWORDS and not t.isdigit()}
+    folded = _without_urls(unicodedata.normalize("NFKC", text).casefold())
     terms: set[str] = set()
     for match in _TOKEN.finditer(folded):
         token = match.group()
@@ -118,6 +123,10 @@ def terms_of(text: str) -> set[str]:
         elif len(token) > 2 and token not in _STOPWORDS and not token.isdigit():
             terms.add(token)
     return terms
+
+
+def _without_urls(folded: str) -> str:
+    return _URL.sub(" ", folded) if "http" in folded or "www." in folded else folded
 
 
 def document_frequencies(texts: Iterable[str]) -> tuple[Counter[str], int]:

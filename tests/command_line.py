@@ -17,7 +17,8 @@ class CommandLine:
 
     def __init__(self, home: Path, **variables: str) -> None:
         inherited = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
-        self.variables = inherited | {"TEMPORAL_PIPELINE_HOME": str(home)} | variables
+        own = {"TEMPORAL_PIPELINE_HOME": str(home), "TEMPORAL_PIPELINE_BACKUPS": str(home / "backups")}
+        self.variables = inherited | own | variables
 
     def command(self, *arguments: str | Path) -> list[str]:
         """What to execute for a verb with its arguments."""

@@ -23,6 +23,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tests")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def backups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Backups that tests cause are not the developer's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEMPORAL_PIPELINE_BACKUPS", str(tmp_path_factory.mktemp("backups")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """URL of a database from which others can be created: that of DATABASE_URL, else of an embedded server."""

@@ -9,7 +9,7 @@ FROM (
     SELECT 'topic' AS entity_type, id AS entity_id, name, status, last_crawl_at, last_summary, summary_data, config
     FROM topics
     UNION ALL
-    SELECT 'user', id, name, status, last_crawl_at, last_summary, summary_data, config
+    SELECT 'user' AS entity_type, id, name, status, last_crawl_at, last_summary, summary_data, config
     FROM users
 ) owner
 CROSS JOIN LATERAL (

@@ -4,7 +4,7 @@ SELECT p.entity_type, p.entity_id,
        count(*) AS total_periods,
        min(p.period_start) AS first_period_start,
        max(p.period_end) AS last_period_end,
-       avg(p.duration_hours) FILTER (WHERE p.period_end - p.period_start >= interval '1 minute')
+       avg(p.duration_hours) FILTER (WHERE p.period_end - p.period_start >= make_interval(mins => 1))
            AS avg_period_duration,
        sum(p.content_count) AS total_content_across_periods,
        avg(p.quality_score) AS avg_quality_score,

@@ -8,12 +8,18 @@ from typing import NoReturn
 import click
 
 from temporal_pipeline import __version__
+from temporal_pipeline.cli.backfill import backfill
 from temporal_pipeline.cli.demo import demo
+from temporal_pipeline.cli.doctor import doctor
 from temporal_pipeline.cli.exec import exec_
+from temporal_pipeline.cli.migrate import migrate
 from temporal_pipeline.cli.output import Output
+from temporal_pipeline.cli.plan import plan
 from temporal_pipeline.cli.replay import replay
+from temporal_pipeline.cli.rollback import rollback
 from temporal_pipeline.cli.status import status
 from temporal_pipeline.cli.update import update
+from temporal_pipeline.cli.verify import verify
 from temporal_pipeline.errors import PipelineError
 
 INTERRUPTED = 130
@@ -21,7 +27,10 @@ INTERRUPTED = 130
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=("Exit codes: 0 ok, 1 failed or done in part, 2 usage, 5 refused or locked, 130 interrupted."),
+    epilog=(
+        "Exit codes: 0 ok, 1 failed or done in part, 2 usage, 3 a verification did not hold, "
+        "4 something is pending, 5 refused or locked, 130 interrupted."
+    ),
 )
 @click.version_option(__version__, prog_name="temporal-pipeline")
 @click.option("--database-url", metavar="URL", help="The application's database, instead of DATABASE_URL.")
@@ -37,7 +46,7 @@ def cli(output: Output, database_url: str | None, debug: bool) -> None:
         os.environ["DATABASE_URL"] = database_url
 
 
-for verb in (replay, update, status, exec_, demo):
+for verb in (doctor, plan, migrate, backfill, verify, rollback, replay, update, status, exec_, demo):
     cli.add_command(verb)
 
 

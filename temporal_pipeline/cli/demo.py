@@ -58,7 +58,7 @@ def _scene(output: Output, database: Database, title: str, load: Callable[[], No
 
     started = time.monotonic()
     load()
-    outcome = run_update(database, {})
+    outcome = run_update(database, {}, backup=False)
     if outcome.error is not None:
         print_outcome(output, outcome)
         raise outcome.error

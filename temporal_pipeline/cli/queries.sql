@@ -1,31 +1,38 @@
 -- name: legacy_entities
 -- Topics and users of a database that has no periods yet, with how many contents each owns.
-SELECT e.entity_type, e.name, e.status, owned.contents
+SELECT e.entity_type, e.name, e.status, coalesce(o.contents, 0) AS contents
 FROM (
     SELECT 'topic' AS entity_type, id, name, status FROM topics
     UNION ALL
     SELECT 'user', id, name, status FROM users
 ) e
-CROSS JOIN LATERAL (
-    SELECT count(*) AS contents FROM contents c
-    WHERE c.topic_id = e.id AND e.entity_type = 'topic' OR c.user_id = e.id AND e.entity_type = 'user'
-) owned
-ORDER BY e.entity_type, e.name
+LEFT JOIN (
+    -- Each by its own index, once.
+    SELECT 'topic' AS entity_type, topic_id AS id, count(*) AS contents FROM contents
+    WHERE topic_id IS NOT NULL GROUP BY topic_id
+    UNION ALL
+    SELECT 'user', user_id, count(*) FROM contents WHERE user_id IS NOT NULL GROUP BY user_id
+) o ON o.entity_type = e.entity_type AND o.id = e.id
+ORDER BY e.entity_type, e.name, e.id
 
 -- name: legacy_contents
--- How many contents a database that has no periods yet holds, and how many of them have neither topic nor user.
-SELECT count(*) AS contents, count(*) FILTER (WHERE topic_id IS NULL AND user_id IS NULL) AS unowned
+-- How many contents a database that has no periods yet holds, have neither topic nor user, or lie in the future.
+SELECT count(*) AS contents, count(*) FILTER (WHERE topic_id IS NULL AND user_id IS NULL) AS unowned,
+       count(*) FILTER (WHERE (crawled_at > now() OR crawled_at < '0001-01-02')
+                              AND (topic_id IS NOT NULL OR user_id IS NOT NULL)) AS future
 FROM contents
 
 -- name: entities
 -- Every topic and user with its active periods and drafts.
 SELECT e.entity_type, e.entity_id, e.name, e.status, coalesce(p.periods, 0) AS periods,
-       coalesce(p.drafts, 0) AS drafts, p.contents, p.latest_end
+       coalesce(p.drafts, 0) AS drafts, coalesce(p.has_period_zero, false) AS has_period_zero, p.contents,
+       p.latest_end
 FROM temporal_pipeline.entity e
 LEFT JOIN (
     SELECT entity_type, entity_id,
            count(*) FILTER (WHERE status = 'active') AS periods,
            count(*) FILTER (WHERE status = 'draft') AS drafts,
+           bool_or(period_number = 0 AND status IN ('active', 'archived')) AS has_period_zero,
            sum(content_count) FILTER (WHERE status = 'active') AS contents,
            max(period_end) FILTER (WHERE status = 'active') AS latest_end
     FROM analysis_periods GROUP BY entity_type, entity_id
@@ -33,15 +40,36 @@ LEFT JOIN (
 ORDER BY e.entity_type, e.name, e.entity_id
 
 -- name: contents
--- How many contents there are, how many belong to a period, wait, have no owner, or lie in the future.
-SELECT count(*) AS contents,
-       count(analysis_period_id) AS linked,
-       count(*) FILTER (WHERE analysis_period_id IS NULL AND owned AND crawled_at <= now()) AS waiting,
-       count(*) FILTER (WHERE NOT owned) AS unowned,
-       count(*) FILTER (WHERE analysis_period_id IS NULL AND owned AND crawled_at > now()) AS future
+-- How many contents there are, belong to a period, belong to nobody, or lie in the future; each by an index of its own.
+SELECT (SELECT count(*) FROM contents) AS contents,
+       (SELECT count(*) FROM contents WHERE analysis_period_id IS NOT NULL) AS linked,
+       (SELECT count(*) FROM contents
+        WHERE topic_id IS NULL AND user_id IS NULL AND analysis_period_id IS NULL) AS unowned,
+       (SELECT count(*) FROM contents
+        WHERE analysis_period_id IS NULL AND (topic_id IS NOT NULL OR user_id IS NOT NULL)
+          AND (crawled_at > now() OR crawled_at < '0001-01-02')) AS future
+
+-- name: contents_to_prepare
+-- How many contents lack a time or a relevance and were never looked at for them.
+SELECT count(*) FROM contents c
+WHERE (c.relevance_score IS NULL OR c.published_at IS NULL OR c.discovered_at IS NULL)
+  AND NOT EXISTS (SELECT FROM temporal_pipeline.prepared_content p WHERE p.content_id = c.id)
+
+-- name: measured_linking
+-- How many contents one of the latest cuts linked in how many seconds, if a single run made it and had enough to do.
+SELECT p.contents, extract(epoch FROM c.finished_at - c.started_at) AS seconds
 FROM (
-    SELECT analysis_period_id, crawled_at, topic_id IS NOT NULL OR user_id IS NOT NULL AS owned FROM contents
+    SELECT id, started_at, finished_at FROM temporal_pipeline.cut
+    WHERE kind = 'update' AND finished_by = run_id AND finished_at > started_at
+    ORDER BY id DESC LIMIT 10
 ) c
+CROSS JOIN LATERAL (
+    SELECT sum(p.content_count) AS contents
+    FROM temporal_pipeline.period_cut k JOIN analysis_periods p ON p.id = k.period_id
+    WHERE k.cut_id = c.id
+) p
+WHERE p.contents >= CAST(:least AS int)
+ORDER BY c.id DESC LIMIT 1
 
 -- name: last_cut
 -- The latest cut, and how many periods it made.
@@ -51,8 +79,20 @@ SELECT c.id, c.kind, c.instant, c.started_at, c.finished_at, c.run_id,
 FROM temporal_pipeline.cut c ORDER BY c.id DESC LIMIT 1
 
 -- name: unfinished_cuts
--- How many cuts were begun and not finished.
-SELECT count(*) FROM temporal_pipeline.cut WHERE finished_at IS NULL
+-- Cuts that were begun and not finished, with the drafts that they left so far.
+SELECT c.id, c.run_id, c.instant, c.started_at,
+       (SELECT count(*) FROM temporal_pipeline.period_cut k JOIN analysis_periods p ON p.id = k.period_id
+        WHERE k.cut_id = c.id AND p.status = 'draft') AS drafts
+FROM temporal_pipeline.cut c WHERE c.finished_at IS NULL
+ORDER BY c.id
+
+-- name: is_at_work
+-- Whether a process holds one of our advisory locks on this database: its cut is not abandoned.
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND classid = CAST(CAST(:space AS bigint) AS oid)
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
 
 -- name: strangers
 -- How many topics and users there are beside the given ones.

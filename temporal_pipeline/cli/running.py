@@ -81,10 +81,13 @@ class Outcome:
         )
 
 
-def run_update(database: Database, scope: dict[str, Any], *, verbose: bool = False) -> Outcome:
+def run_update(
+    database: Database, scope: dict[str, Any], *, backup: bool = True, verbose: bool = False
+) -> Outcome:
     """Run the job in this process, its events stored where the webserver finds them.
 
-    `scope`: the configuration of the run, see temporal_pipeline.scope. With `dry_run` the same steps run in
+    `scope`: the configuration of the run, see temporal_pipeline.scope; `backup`: whether the database is backed
+    up where there is anything to migrate. With `dry_run` the same steps run in
     read-only transactions, without checks (nothing was done that could be checked) and without a trace.
     Raises PipelineError when Dagster's tables cannot be had, KeyboardInterrupt when the run was interrupted;
     what fails in a step is in the outcome.
@@ -102,6 +105,7 @@ def run_update(database: Database, scope: dict[str, Any], *, verbose: bool = Fal
         result = job.with_hooks({remember}).execute_in_process(
             run_config={
                 "resources": {"scope": {"config": scope}},
+                "ops": {"temporal_schema": {"config": {"backup": backup}}},
                 "loggers": {"console": {"config": {"log_level": "INFO" if verbose else "CRITICAL"}}},
             },
             instance=instance,

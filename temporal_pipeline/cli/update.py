@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from temporal_pipeline.cli.consent import max_wait_option
 from temporal_pipeline.cli.output import Instant, Output, json_option
 from temporal_pipeline.database import Database
 from temporal_pipeline.entities import all_entities, find_entities
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many rows one transaction writes at the most.",
 )
+@click.option(
+    "--no-backup", is_flag=True, help="Do not back up first, should the schema have to be migrated."
+)
+@max_wait_option
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log on stderr.")
 @json_option
 @click.pass_obj
@@ -40,6 +45,8 @@ def update(
     since: datetime | None,
     dry_run: bool,
     batch_size: int,
+    no_backup: bool,
+    max_wait: float,
     verbose: bool,
 ) -> None:
     """Bring everything up to date: schema, relevance, periods, snapshots, events, effectiveness, trends.
@@ -56,12 +63,17 @@ def update(
         with database.transaction(read_only=True) as connection:
             refuse_foreign_database(connection)
             known = {entity.name for entity in all_entities(connection)} if entities else set()
-            wanted = [name for value in entities for name in _names(value, known)]
+            wanted = [name for value in entities for name in names_in(value, known)]
             find_entities(connection, wanted)
-        scope: dict[str, Any] = {"entities": wanted, "dry_run": dry_run, "batch_size": batch_size}
+        scope: dict[str, Any] = {
+            "entities": wanted,
+            "dry_run": dry_run,
+            "batch_size": batch_size,
+            "max_wait": max_wait,
+        }
         if since is not None:
             scope["since"] = since.isoformat()
-        outcome = run_update(database, scope, verbose=verbose)
+        outcome = run_update(database, scope, backup=not no_backup, verbose=verbose)
     finally:
         database.dispose()
     if not output.as_json:
@@ -103,7 +115,7 @@ def _extra(figures: dict[str, Any]) -> str:
     return f"{statements} schema steps" if statements else ""
 
 
-def _names(value: str, known: set[str]) -> list[str]:
+def names_in(value: str, known: set[str]) -> list[str]:
     """The names in one option: several between commas, unless a name has a comma itself."""
     return [value] if value in known else [name for part in value.split(",") if (name := part.strip())]
 

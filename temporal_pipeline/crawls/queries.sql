@@ -26,17 +26,23 @@ WITH wanted AS (
     SELECT w.entity_id, c.task_id, min(c.crawled_at) AS first_found, max(c.crawled_at) AS last_found,
            min(CASE WHEN c.published_at >= '1970-01-01' THEN least(c.published_at, c.crawled_at)
                     ELSE c.crawled_at END) AS earliest_post
-    FROM wanted w JOIN contents c ON c.topic_id = w.entity_id AND c.crawled_at >= w.horizon
+    FROM wanted w
+    JOIN contents c ON c.topic_id = w.entity_id
     WHERE CAST(:entity_type AS text) = 'topic'
-      AND c.crawled_at <= least(CAST(:until AS timestamptz), '9998-12-31')
+      AND c.crawled_at BETWEEN '1970-01-01' AND least(CAST(:until AS timestamptz), '9998-12-31')
+      -- Not the horizon alone: the planner would expect it to leave out most of a history that is wanted whole.
+      AND (CAST(:since AS timestamptz) IS NULL OR c.crawled_at >= w.horizon)
     GROUP BY w.entity_id, c.task_id
     UNION ALL
     SELECT w.entity_id, c.task_id, min(c.crawled_at), max(c.crawled_at),
            min(CASE WHEN c.published_at >= '1970-01-01' THEN least(c.published_at, c.crawled_at)
                     ELSE c.crawled_at END)
-    FROM wanted w JOIN contents c ON c.user_id = w.entity_id AND c.crawled_at >= w.horizon
+    FROM wanted w
+    JOIN contents c ON c.user_id = w.entity_id
     WHERE CAST(:entity_type AS text) = 'user'
-      AND c.crawled_at <= least(CAST(:until AS timestamptz), '9998-12-31')
+      AND c.crawled_at BETWEEN '1970-01-01' AND least(CAST(:until AS timestamptz), '9998-12-31')
+      -- Not the horizon alone: the planner would expect it to leave out most of a history that is wanted whole.
+      AND (CAST(:since AS timestamptz) IS NULL OR c.crawled_at >= w.horizon)
     GROUP BY w.entity_id, c.task_id
 ), named AS (
     SELECT w.entity_id, t.id AS task_id

@@ -41,7 +41,7 @@ def test_a_second_upgrade_writes_nothing_at_all(database: Database) -> None:
     [name] = rows(database, "SELECT quote_ident(current_database())")[0]
     execute(database, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     database.dispose()
-    assert upgrade(database).executed == ()
+    assert upgrade(database).steps == ()
 
 
 def test_a_database_that_is_at_the_head_of_the_application_is_reconciled(
@@ -57,11 +57,11 @@ def test_a_database_that_is_at_the_head_of_the_application_is_reconciled(
 
 def test_tables_that_the_application_created_are_adopted(legacy_database: Database, head: str) -> None:
     execute(legacy_database, CREATE_ALL)
-    executed = upgrade(legacy_database).executed
+    executed = upgrade(legacy_database).steps
     assert [name for name in executed if name.startswith("table ") and "temporal_pipeline" not in name] == []
     execute(legacy_database, NAMES_THAT_STAY)
     assert schema_of(legacy_database) == head
-    assert upgrade(legacy_database).executed == ()
+    assert upgrade(legacy_database).steps == ()
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

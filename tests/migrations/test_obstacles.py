@@ -31,7 +31,7 @@ def _open_transaction(
 @contextmanager
 def _handling(handler: type[logging.Handler]) -> Iterator[None]:
     """Do something whenever the upgrade complains of a lock: no test has to guess when that is."""
-    log = logging.getLogger("temporal_pipeline.defs.schema.apply")
+    log = logging.getLogger("temporal_pipeline.defs.schema.listening")
     instance = handler(logging.WARNING)
     log.addHandler(instance)
     try:
@@ -96,6 +96,46 @@ def test_writers_are_never_made_to_wait_for_long(legacy_database: Database) -> N
     assert written
 
 
+def test_a_build_that_waits_for_an_old_snapshot_is_given_up_and_names_whose_it_is(
+    legacy_database: Database, head: str
+) -> None:
+    old_snapshot = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM content_media"
+    with _open_transaction(legacy_database, old_snapshot) as holder:
+        with pytest.raises(PipelineError) as refused:
+            upgrade(legacy_database, max_wait=0.6)
+        assert refused.value.exit_code == 5
+        assert refused.value.message.startswith("index idx_topics_last_period: ")
+        assert f"pid {holder.info.backend_pid}," in refused.value.message
+    assert upgrade(legacy_database).steps[0] == "no invalid or other idx_topics_last_period"
+    assert schema_of(legacy_database) == head
+
+
+def test_two_who_hold_the_same_lock_are_both_named(legacy_database: Database) -> None:
+    with (
+        _open_transaction(legacy_database, READS_CONTENTS) as one,
+        _open_transaction(legacy_database, READS_CONTENTS) as two,
+    ):
+        with pytest.raises(PipelineError) as refused:
+            upgrade(legacy_database, max_wait=0.5)
+        assert f"pid {one.info.backend_pid}," in refused.value.message
+        assert f"pid {two.info.backend_pid}," in refused.value.message
+
+
+def test_a_migration_says_how_often_it_gave_way_and_how_long_it_waited(legacy_database: Database) -> None:
+    with _open_transaction(legacy_database, READS_CONTENTS) as holder:
+
+        class Release(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                holder.rollback()
+
+        with _handling(Release):
+            report = upgrade(legacy_database)
+    waited = [statement for statement in report.statements if statement.waited]
+    assert "contents" in waited[0].step
+    assert 0.1 < report.waited < sum(statement.seconds for statement in report.statements)
+    assert report.backup is None
+
+
 def test_an_invalid_index_is_replaced(database: Database, head: str) -> None:
     execute(database, "DROP INDEX idx_contents_period")
     with (
@@ -111,7 +151,7 @@ def test_an_invalid_index_is_replaced(database: Database, head: str) -> None:
         database.transaction(read_only=True) as connection,
     ):
         require_head(connection)
-    assert upgrade(database).executed == (
+    assert upgrade(database).steps == (
         "no invalid or other idx_contents_period",
         "index idx_contents_period",
     )
@@ -235,11 +275,100 @@ def test_an_error_of_the_server_says_which_step_and_what_remains_done(
     legacy_database: Database, head: str
 ) -> None:
     execute(legacy_database, "CREATE TABLE v_period_timeline ()")
-    with pytest.raises(PipelineError, match=r"^view v_period_timeline: ") as refused:
+    with pytest.raises(PipelineError, match=r"^current text of view v_period_timeline: ") as refused:
         upgrade(legacy_database)
     assert isinstance(refused.value.__cause__, DBAPIError)
     assert "\n" not in refused.value.message
     assert version(legacy_database) == ["20260301_0200"]
     execute(legacy_database, "DROP TABLE v_period_timeline")
+    upgrade(legacy_database)
+    assert schema_of(legacy_database) == head
+
+
+LOCKS_OUT_READERS = "LOCK TABLE contents IN ACCESS EXCLUSIVE MODE"
+
+
+def test_a_lock_against_readers_is_waited_for_no_longer_than_asked(
+    legacy_database: Database, head: str
+) -> None:
+    """The catalogue's own functions wait for such a lock too."""
+    with _open_transaction(legacy_database, LOCKS_OUT_READERS) as holder:
+        with pytest.raises(PipelineError) as refused:
+            upgrade(legacy_database, max_wait=0.3)
+        assert refused.value.exit_code == 5
+        assert f"pid {holder.info.backend_pid}," in refused.value.message
+        assert LOCKS_OUT_READERS in refused.value.message
+    upgrade(legacy_database)
+    assert schema_of(legacy_database) == head
+
+
+def test_who_only_reads_gives_up_a_table_that_is_locked_against_readers(database: Database) -> None:
+    with _open_transaction(database, LOCKS_OUT_READERS) as holder:
+        with pytest.raises(PipelineError) as refused, database.transaction(read_only=True) as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            connection.execute(text("SELECT count(*) FROM contents"))
+        assert refused.value.exit_code == 5
+        assert f"contents by pid {holder.info.backend_pid}," in refused.value.message
+
+
+def test_a_password_in_another_session_s_statement_is_not_repeated(legacy_database: Database) -> None:
+    secret = "ALTER ROLE nobody_of_that_name PASSWORD 'hunter2secret'"
+    with psycopg.connect(libpq_url(legacy_database)) as holder:
+        holder.execute(READS_CONTENTS)
+        with holder.transaction(), pytest.raises(psycopg.errors.UndefinedObject), holder.transaction():
+            holder.execute(secret.encode())
+        with pytest.raises(PipelineError) as refused:
+            upgrade(legacy_database, max_wait=0.3)
+        assert f"pid {holder.info.backend_pid}," in refused.value.message
+        assert "hunter2" not in str(refused.value)
+
+
+def test_tables_in_another_schema_than_new_ones_would_be_are_refused(legacy_database: Database) -> None:
+    name = make_url(legacy_database.url).database
+    before = schema_of(legacy_database)
+    execute(legacy_database, f"ALTER DATABASE {name} SET search_path = elsewhere, public")
+    execute(legacy_database, "CREATE SCHEMA elsewhere")
+    legacy_database.dispose()
+    with pytest.raises(PipelineError, match="new tables would go into schema elsewhere") as refused:
+        upgrade(legacy_database)
+    assert refused.value.exit_code == 5
+    assert refused.value.hint.endswith("SET search_path = public")
+    execute(legacy_database, f"DROP SCHEMA elsewhere; ALTER DATABASE {name} RESET search_path")
+    assert schema_of(legacy_database) == before
+
+
+def test_a_database_that_takes_no_writes_is_refused_before_anything_is_dumped(
+    legacy_database: Database,
+) -> None:
+    name = make_url(legacy_database.url).database
+    execute(legacy_database, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    legacy_database.dispose()
+    with pytest.raises(PipelineError, match="default_transaction_read_only is on") as refused:
+        upgrade(legacy_database, back_up=lambda _: pytest.fail("it was dumped"))
+    assert refused.value.exit_code == 5
+
+
+def test_a_version_table_that_is_not_alembic_s_is_named(legacy_database: Database) -> None:
+    execute(legacy_database, "CREATE TABLE alembic_version (mine int)")
+    with pytest.raises(PipelineError, match="alembic_version is not Alembic's"):
+        upgrade(legacy_database)
+
+
+def test_a_migration_that_loses_its_session_loses_its_lock_with_it_and_says_so(
+    legacy_database: Database, head: str
+) -> None:
+    with _open_transaction(legacy_database, READS_CONTENTS) as holder:
+
+        class EndWhoHoldsTheLock(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                execute(
+                    legacy_database,
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                )
+                holder.rollback()
+
+        with _handling(EndWhoHoldsTheLock), pytest.raises(PipelineError, match="terminating connection"):
+            upgrade(legacy_database)
     upgrade(legacy_database)
     assert schema_of(legacy_database) == head

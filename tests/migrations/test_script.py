@@ -58,7 +58,7 @@ def test_the_script_does_the_same_as_a_live_upgrade(legacy_database: Database, u
     _runs(legacy_database, up)
     assert version(legacy_database) == ["20260301_0300"]
     assert schema_of(legacy_database) == head
-    assert upgrade(legacy_database).executed == ()
+    assert upgrade(legacy_database).steps == ()
 
 
 def test_the_script_may_run_again(database: Database, up: str, head: str) -> None:

@@ -8,13 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from alembic import command
 from sqlalchemy import Row, text
 
 from temporal_pipeline.dagster_home import libpq_url
 from temporal_pipeline.database import Database
+from temporal_pipeline.defs.schema import upgrade
 from temporal_pipeline.defs.schema.apply import apply
 from temporal_pipeline.defs.schema.definition.steps import Step
+from temporal_pipeline.defs.schema.listening import Listener
 from temporal_pipeline.defs.schema.upgrade import Run, alembic_config, writing_connection
 from temporal_pipeline.embedded.place import find_place
 from temporal_pipeline.settings import PROJECT_ROOT
@@ -77,16 +78,12 @@ def alembic(url: str, *arguments: str) -> "subprocess.Popen[str]":
 
 def downgrade(database: Database, revision: str) -> list[str]:
     """Downgrade in this process; the names of the executed steps."""
-    run = Run(database)
-    command.downgrade(alembic_config(run), revision)
-    return [step.name for step in run.executed]
+    return list(upgrade.downgrade(database, revision).steps)
 
 
 def upgrade_to(database: Database, revision: str) -> list[str]:
     """Upgrade in this process, also to a revision on the way; the names of the executed steps."""
-    run = Run(database)
-    command.upgrade(alembic_config(run), revision)
-    return [step.name for step in run.executed]
+    return list(upgrade.upgrade(database, revision=revision).steps)
 
 
 def written_script(direction: Any, revisions: str) -> str:
@@ -100,7 +97,7 @@ def written_script(direction: Any, revisions: str) -> str:
 def die_after(database: Database, steps: tuple[Step, ...]) -> None:
     """What a process leaves that was killed after these steps."""
     with writing_connection(database) as connection:
-        apply(connection, steps)
+        apply(connection, steps, upgrade.MAX_WAIT_SECONDS, Listener())
 
 
 def execute(database: Database, sql: str) -> None:

@@ -6,6 +6,7 @@ import uuid
 import dagster as dg
 from sqlalchemy import Connection
 
+from temporal_pipeline.bulk import told_in_lines
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.contents.prepare import Report, prepare_contents, queries, unprepared_contents
 from temporal_pipeline.defs.contents.relevance import METHOD, NO_TEXT
@@ -47,7 +48,12 @@ def content_relevance(
 
         return dry_run_result(database, preview)
     report = prepare_contents(
-        database, entities=entities, since=scope.since_instant, batch_size=scope.batch_size
+        database,
+        entities=entities,
+        since=scope.since_instant,
+        batch_size=scope.batch_size,
+        max_wait=scope.max_wait,
+        progress=told_in_lines(context.log.info),
     )
     with database.transaction(read_only=True) as connection:
         state = connection.execute(queries["content_state"]).one()
@@ -62,6 +68,10 @@ def content_relevance(
             "without_text": report.notes[NO_TEXT],
             "dates_found": report.dated,
             "left_for_the_next_run": report.left,
+            "workers": report.workers,
+            "chunks": report.chunks,
+            "retries": report.retries,
+            "longest_chunk_seconds": report.longest_chunk_seconds,
             "entities": _entity_table(report, names),
             "scores": _histogram(report),
             "reasons": markdown_table(

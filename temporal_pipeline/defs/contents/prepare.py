@@ -1,5 +1,7 @@
 """Preparing contents: their publication times are read and their relevance is scored, once."""
 
+import threading
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from temporal_pipeline.bulk import WORKERS, Chunks, Progress, in_parallel, no_progress, page_ranges, pages_of
 from temporal_pipeline.database import Database, Queries
 from temporal_pipeline.defs.contents import dates, relevance
 from temporal_pipeline.defs.schema.upgrade import require_head
@@ -66,7 +69,8 @@ class Tally:
 class Report:
     """What a run prepared. `notes`: how often each reason was given; `tenths`: scores by tenth (0 to 9);
     `owners`: per id of the primary owner (None: without one); `left`: contents that stayed locked by others,
-    or arrived while this run was at work.
+    or arrived while this run was at work. `chunks`: transactions that wrote; `retries`: how often one gave way
+    to the application; the longest and all together took so many seconds.
     """
 
     notes: Counter[str] = field(default_factory=Counter)
@@ -74,6 +78,11 @@ class Report:
     owners: defaultdict[uuid.UUID | None, Tally] = field(default_factory=lambda: defaultdict(Tally))
     scored_elsewhere: int = 0
     left: int = 0
+    workers: int = WORKERS
+    chunks: int = 0
+    retries: int = 0
+    longest_chunk_seconds: float = 0.0
+    seconds: float = 0.0
 
     def add(self, answer: Answer) -> None:
         self.notes.update(answer.reasons)
@@ -101,24 +110,37 @@ def prepare_contents(
     entities: Sequence[Entity] | None = None,
     since: datetime | None = None,
     batch_size: int = 2000,
+    workers: int = WORKERS,
+    max_wait: float = 30,
+    progress: Progress = no_progress,
 ) -> Report:
     """Fill published_at, discovered_at and relevance_score of every content that was never prepared.
 
     Values that are there already are left alone. Each batch and its marks are one transaction, so that a run
     that dies leaves nothing half done and the next one goes on. Raises PipelineError when the schema is not
-    at head or another run is preparing contents.
+    at head, or with exit code 5 when another run goes on preparing contents for `max_wait` seconds. `progress`
+    is told of contents `preparing`, from any thread.
     """
-    report = Report()
-    with database.exclusive(STAGE):
+    started = time.monotonic()
+    report = Report(workers=workers)
+    with database.exclusive(STAGE, max_wait):
         with database.transaction(read_only=True) as connection:
             require_head(connection)
-        scope = selection(entities, since)
-        keywords: dict[uuid.UUID, relevance.Keywords] = {}
+            pages = pages_of(connection, "contents")
+        report.left = _count_unprepared(database, entities, since)
+        chunks = Chunks("preparing", batch_size, total=report.left, progress=progress)
+        preparer = _Preparer(database, selection(entities, since), chunks, report)
         for _ in range(SWEEPS):
-            if not _sweep(database, scope, batch_size, keywords, report):
+            if not report.left:
                 break
-        with database.transaction(read_only=True) as connection:
-            report.left = sum(row.contents for row in unprepared_contents(connection, entities, since))
+            # As long as there is one in every page, reading all pages is no waste.
+            if report.left >= pages:
+                in_parallel(workers, page_ranges(pages), preparer.sweep_pages)
+            else:
+                preparer.sweep_ids()
+            report.left = _count_unprepared(database, entities, since)
+    report.chunks, report.retries = chunks.count, chunks.retries
+    report.longest_chunk_seconds, report.seconds = chunks.longest_seconds, time.monotonic() - started
     return report
 
 
@@ -138,51 +160,79 @@ def selection(entities: Sequence[Entity] | None, since: datetime | None) -> dict
     }
 
 
-def _sweep(
-    database: Database,
-    scope: dict[str, Any],
-    batch_size: int,
-    keywords: dict[uuid.UUID, relevance.Keywords],
-    report: Report,
-) -> int:
-    position = NO_ID
-    swept = 0
-    while True:
-        parameters = scope | {"after": position, "batch_size": batch_size}
-        answers = database.write(partial(_prepare_batch, parameters=parameters, keywords=keywords))
-        if not answers:
-            return swept
-        for answer in answers:
-            report.add(answer)
-        swept += len(answers)
-        position = answers[-1].content
+def _count_unprepared(database: Database, entities: Sequence[Entity] | None, since: datetime | None) -> int:
+    with database.transaction(read_only=True) as connection:
+        return sum(row.contents for row in unprepared_contents(connection, entities, since))
 
 
-def _prepare_batch(
-    connection: Connection, parameters: dict[str, Any], keywords: dict[uuid.UUID, relevance.Keywords]
-) -> list[Answer]:
-    rows = connection.execute(
-        queries["lock_unprepared_batch"],
-        parameters | {"characters": CHARACTERS_READ, "date_keys": list(dates.KEYS)},
-    ).all()
-    if not rows:
-        return []
-    unknown = {row.topic_id for row in rows if row.topic_id is not None} - keywords.keys()
-    if unknown:
-        for topic in connection.execute(queries["topic_keywords"], {"topics": sorted(unknown)}):
-            keywords[topic.id] = relevance.Keywords(topic.keywords or ())
-    answers = [_answer(row, keywords.get(row.topic_id)) for row in rows]
+@dataclass(frozen=True)
+class _Preparer:
+    """Prepares contents; its methods may be called by several threads, so that one computes while another writes."""
+
+    database: Database
+    scope: dict[str, Any]
+    chunks: Chunks
+    report: Report
+    keywords: dict[uuid.UUID, relevance.Keywords] = field(default_factory=dict)
+    _reporting: threading.Lock = field(default_factory=threading.Lock)
+
+    def sweep_pages(self, pages: dict[str, str]) -> None:
+        """Prepare the contents in a range of pages; one that moves meanwhile is missed."""
+        with self.database.transaction(read_only=True) as connection:
+            places = connection.scalars(queries["unprepared_in_pages"], self.scope | pages).all()
+        self._prepare(places)
+
+    def sweep_ids(self) -> None:
+        """Prepare contents in order of id, through the index of the unprepared ones."""
+        position = NO_ID
+        while True:
+            page = {"after": position, "batch_size": self.chunks.most}
+            with self.database.transaction(read_only=True) as connection:
+                rows = connection.execute(queries["unprepared_page"], self.scope | page).all()
+            if not rows:
+                return
+            self._prepare([row.place for row in rows])
+            position = rows[-1].id
+
+    def _prepare(self, places: Sequence[str]) -> None:
+        """Read and compute without holding anything, then write in one short transaction."""
+        for piece in self.chunks.of(places):
+            with self.database.transaction(read_only=True) as connection:
+                rows = connection.execute(
+                    queries["read_contents"],
+                    {"places": list(piece), "characters": CHARACTERS_READ, "date_keys": list(dates.KEYS)},
+                ).all()
+                self._learn_keywords(connection, rows)
+            answers = [_answer(row, self.keywords.get(row.topic_id)) for row in rows]
+            written = self.chunks.write(self.database, len(answers), partial(_write, answers=answers))
+            self.chunks.add(len(written))
+            with self._reporting:
+                for answer in written:
+                    self.report.add(answer)
+
+    def _learn_keywords(self, connection: Connection, rows: Sequence[Row[Any]]) -> None:
+        unknown = {row.topic_id for row in rows if row.topic_id is not None} - self.keywords.keys()
+        if unknown:
+            for topic in connection.execute(queries["topic_keywords"], {"topics": sorted(unknown)}):
+                self.keywords[topic.id] = relevance.Keywords(topic.keywords or ())
+
+
+def _write(connection: Connection, answers: Sequence[Answer]) -> list[Answer]:
+    """Write the answers for contents that the application does not hold. Returns those."""
+    wanted = {"ids": [answer.content for answer in answers]}
+    free = set(connection.scalars(queries["lock_contents"], wanted))
+    written = [answer for answer in answers if answer.content in free]
     connection.execute(
         queries["write_answers"],
         {
-            "ids": [answer.content for answer in answers],
-            "published": [answer.published_at for answer in answers],
-            "scores": [answer.relevance for answer in answers],
-            "notes": [answer.note for answer in answers],
+            "ids": [answer.content for answer in written],
+            "published": [answer.published_at for answer in written],
+            "scores": [answer.relevance for answer in written],
+            "notes": [answer.note for answer in written],
             "method": relevance.METHOD,
         },
     )
-    return answers
+    return written
 
 
 def _answer(row: Row[Any], keywords: relevance.Keywords | None) -> Answer:

@@ -1,17 +1,21 @@
--- name: lock_unprepared_batch
--- The next contents in order of id that were never prepared, locked; those that the application holds are skipped.
--- Texts and dates beyond what a score or a time needs are cut off, and crawl times that Python has no name for
--- are replaced, so that no single row can exhaust memory or stop its batch.
-SELECT c.id, c.topic_id, c.user_id,
-       left(c.text, CAST(:characters AS int)) AS text,
-       array_to_string(c.hashtags, ' ') AS hashtags,
-       least(greatest(c.crawled_at, '0001-01-02 00:00:00+00'), '9999-12-01 00:00:00+00') AS crawled_at,
-       c.published_at IS NULL AS lacks_published_at,
-       c.relevance_score IS NULL AS lacks_relevance,
-       ARRAY(
-           SELECT left(c.data->>k.key, 100)
-           FROM unnest(CAST(:date_keys AS text[])) WITH ORDINALITY AS k (key, position) ORDER BY k.position
-       ) AS dates
+-- name: unprepared_in_pages
+-- Places of the contents in a range of pages that were never prepared.
+SELECT CAST(c.place AS text)
+FROM (
+    SELECT ctid AS place, id, topic_id, user_id, crawled_at, relevance_score, published_at, discovered_at
+    FROM contents WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:end AS tid)
+    -- A fence, so that the rows are found by their places, whatever the planner believes of the other conditions.
+    OFFSET 0
+) c
+WHERE (c.relevance_score IS NULL OR c.published_at IS NULL OR c.discovered_at IS NULL)
+  AND (CAST(:everybody AS boolean) OR coalesce(c.topic_id, c.user_id) = ANY (CAST(:entity_ids AS uuid[])))
+  AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+  -- Not EXISTS, which the planner may answer by reading the whole table.
+  AND (SELECT true FROM temporal_pipeline.prepared_content p WHERE p.content_id = c.id) IS NULL;
+
+-- name: unprepared_page
+-- The next contents in order of id that were never prepared, and their places.
+SELECT c.id, CAST(c.ctid AS text) AS place
 FROM contents c
 WHERE (c.relevance_score IS NULL OR c.published_at IS NULL OR c.discovered_at IS NULL)
   AND c.id > CAST(:after AS uuid)
@@ -19,8 +23,34 @@ WHERE (c.relevance_score IS NULL OR c.published_at IS NULL OR c.discovered_at IS
   AND (CAST(:everybody AS boolean) OR coalesce(c.topic_id, c.user_id) = ANY (CAST(:entity_ids AS uuid[])))
   AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
 ORDER BY c.id
-LIMIT CAST(:batch_size AS int)
-FOR NO KEY UPDATE OF c SKIP LOCKED;
+LIMIT CAST(:batch_size AS int);
+
+-- name: read_contents
+-- What is needed to prepare the contents at some places, and nothing for what they have already.
+-- Texts and dates beyond what a score or a time needs are cut off, and crawl times that Python has no name for
+-- are replaced, so that no single row can exhaust memory or stop its batch.
+SELECT c.id, c.topic_id, c.user_id,
+       CASE WHEN c.relevance_score IS NULL AND c.topic_id IS NOT NULL
+            THEN left(c.text, CAST(:characters AS int)) END AS text,
+       CASE WHEN c.relevance_score IS NULL AND c.topic_id IS NOT NULL
+            THEN array_to_string(c.hashtags, ' ') END AS hashtags,
+       least(greatest(c.crawled_at, '0001-01-02 00:00:00+00'), '9999-12-01 00:00:00+00') AS crawled_at,
+       c.published_at IS NULL AS lacks_published_at,
+       c.relevance_score IS NULL AS lacks_relevance,
+       CASE WHEN c.published_at IS NULL THEN ARRAY(
+           SELECT left(c.data->>k.key, 100)
+           FROM unnest(CAST(:date_keys AS text[])) WITH ORDINALITY AS k (key, position)
+           WHERE c.data ? k.key
+           ORDER BY k.position
+       ) END AS dates
+FROM (SELECT * FROM contents WHERE ctid = ANY (CAST(:places AS tid[])) OFFSET 0) c
+-- Another content may have come to a place meanwhile.
+WHERE (c.relevance_score IS NULL OR c.published_at IS NULL OR c.discovered_at IS NULL)
+  AND (SELECT true FROM temporal_pipeline.prepared_content p WHERE p.content_id = c.id) IS NULL;
+
+-- name: lock_contents
+-- Which of some contents are still there and not held by the application, locked.
+SELECT id FROM contents WHERE id = ANY (CAST(:ids AS uuid[])) FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: unprepared_by_owner
 -- How many contents were never prepared, per primary owner; contents without an owner under a null id.
@@ -58,7 +88,9 @@ WITH answer AS (
 )
 INSERT INTO temporal_pipeline.prepared_content (content_id, method, scored, note)
 SELECT a.id, CAST(:method AS text), a.relevance_score IS NOT NULL, a.note
-FROM answer a;
+FROM answer a
+-- Two workers have the same content when it moved from one's pages to the other's.
+ON CONFLICT (content_id) DO NOTHING;
 
 -- name: content_state
 -- How many contents there are, and a digest of which were prepared how.

@@ -1,11 +1,13 @@
 """The two assets that cut periods: the first one of an entity, and all later ones."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 
 import dagster as dg
 
 from temporal_pipeline import __version__
+from temporal_pipeline.bulk import told_in_lines
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.periods.cutting import CutReport, perform_cut, queries, waiting_entities
 from temporal_pipeline.reporting import dry_run_result, markdown_table, relation_metadata
@@ -78,6 +80,8 @@ def _cut(
         since=scope.since_instant,
         batch_size=scope.batch_size,
         automatic=scope.automatic,
+        max_wait=scope.max_wait,
+        progress=told_in_lines(context.log.info),
     )
     with database.transaction(read_only=True) as connection:
         state = connection.execute(queries["period_digest"], {"is_zero": is_zero}).one()
@@ -92,6 +96,7 @@ def _cut(
             "contents_unowned": report.unowned,
             "contents_in_the_future": report.future,
             "entities_failed": len(report.failed),
+            **dataclasses.asdict(report.effort),
             "entities": _entity_table(report, is_mine),
             "duration_seconds": time.monotonic() - started,
         },

@@ -21,8 +21,7 @@ queries = Queries(__package__)
 # Rates over less than this say more about the crawler than about the world.
 SHORTEST_RATED_HOURS = 1 / 60
 # Term statistics do not get better with more posts than this, and memory stays bounded.
-SAMPLE_SIZE = 2000
-SAMPLE_CHARACTERS = 2000
+SAMPLE = {"sample": 2000, "characters": 2000}
 REPORTED_KEY = "reported"
 # Whose words a period's summary is.
 APPLICATION = "application"
@@ -50,18 +49,15 @@ def close(connection: Connection, draft: Draft, run_id: str) -> bool:
     moved = connection.scalars(queries["move_to_application_periods"], key).all()
     if moved and draft.entity.type == "topic":
         connection.execute(queries["freeze_claimed"], {"cut": draft.cut, "contents": list(moved)})
-    bounds = connection.execute(
-        queries["bounds"], key | {"ready": draft.ready, "instant": draft.instant}
+    figures = connection.execute(
+        queries["figures"],
+        key | SAMPLE | {"period_start": None, "ready": draft.ready, "instant": draft.instant},
     ).one_or_none()
-    if bounds is None or bounds.contents == 0:
+    if figures is None or figures.total_contents == 0:
         discard(connection, draft.period)
         return False
-    activate(
-        connection,
-        draft,
-        run_id,
-        key | {"period_start": bounds.period_start, "period_end": bounds.period_end, "number": bounds.number},
-    )
+    bounds = {name: getattr(figures, name) for name in ("number", "period_start", "period_end")}
+    activate(connection, draft, run_id, key | bounds, figures)
     return True
 
 
@@ -72,17 +68,24 @@ def discard(connection: Connection, period: uuid.UUID) -> None:
 
 
 def activate(
-    connection: Connection, draft: Draft, run_id: str, key: dict[str, Any], old: Row[Any] | None = None
+    connection: Connection,
+    draft: Draft,
+    run_id: str,
+    key: dict[str, Any],
+    figures: Row[Any],
+    *,
+    old: Row[Any] | None = None,
 ) -> None:
     """Fill every documented column from the draft's members and make it active; then its delta and the
     counters of its entity.
 
-    `key`: period, entity_type, entity_id, number, period_start, period_end. `old`: the period in whose place
-    it comes; what the application said at that time is taken from there, not from what it says now.
+    `key`: period, entity_type, entity_id, number, period_start, period_end. `figures`: what the query of that
+    name says of its members. `old`: the period in whose place it comes; what the application said at that time
+    is taken from there, not from what it says now.
     Raises RuntimeError when the draft is not there any more.
     """
     started = datetime.now(UTC)
-    columns, counts = _describe(connection, draft.entity, key, old)
+    columns, counts = _describe(connection, draft.entity, key, figures, old)
     # Only now, since it locks the application's tasks: all that takes time has been read by then.
     connection.execute(queries["link_tasks"], key)
     connection.execute(queries["link_chat_messages"], key)
@@ -116,15 +119,14 @@ def activate(
 
 
 def _describe(
-    connection: Connection, entity: Entity, key: dict[str, Any], old: Row[Any] | None
+    connection: Connection, entity: Entity, key: dict[str, Any], figures: Row[Any], old: Row[Any] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The columns computed from the members, as parameters of `activate`, and notes for the execution log."""
     about = connection.execute(queries["entity"], key).one()
     previous = connection.execute(queries["previous_period"], key).one_or_none()
-    figures = connection.execute(queries["figures"], key).one()
     metrics = _metrics(figures, key["period_end"] - key["period_start"])
     completeness = _completeness(connection, entity, about.crawl_interval, key)
-    leading = connection.execute(queries["leading_posts"], key)
+    before = connection.scalars(queries["sample_texts"], SAMPLE | {"period": previous.id}) if previous else ()
     facts = narrative.PeriodFacts(
         entity_name=about.name,
         number=key["number"],
@@ -132,10 +134,8 @@ def _describe(
         end=key["period_end"],
         metrics=metrics,
         previous=previous.metrics if previous else None,
-        rising=rising_terms(
-            _sample(connection, key["period"]), _sample(connection, previous.id) if previous else ()
-        ),
-        leading=[(row.author_username, row.text, row.engagement) for row in leading],
+        rising=rising_terms(figures.texts, before),
+        leading=[tuple(post) for post in figures.leading],
         completeness=completeness,
         late_arrivals=figures.late_arrivals,
     )
@@ -193,18 +193,13 @@ def _completeness(
     A crawl is taken to look until it ended: the end of a period is the end of its last crawl, and the few
     seconds in which that crawl ran are no gap. Null where no crawl is known at all.
     """
-    crawls = crawls_of(
-        connection, entity.type, [entity.id], key["period_end"], since=key["period_start"]
-    ).get(entity.id, [])
+    # Of Period 0 the whole history is asked for, without looking first how far back it goes.
+    since = key["period_start"] if key["number"] else None
+    crawls = crawls_of(connection, entity.type, [entity.id], key["period_end"], since=since)[entity.id]
     looked = [replace(crawl, began=crawl.ended) for crawl in crawls if crawl.ended is not None]
     if not looked:
         return None
     return covered_share(covered_intervals(looked, interval), key["period_start"], key["period_end"])
-
-
-def _sample(connection: Connection, period: uuid.UUID) -> list[str]:
-    wanted = {"period": period, "sample": SAMPLE_SIZE, "characters": SAMPLE_CHARACTERS}
-    return list(connection.scalars(queries["sample_texts"], wanted))
 
 
 def _texts(

@@ -53,6 +53,16 @@ SELECT entity_type, entity_id, name, contents, oldest, newest, waiting_since, ha
 FROM considered
 ORDER BY entity_type, entity_id;
 
+-- name: entities_without_period
+-- Topics and users that have no active period yet.
+SELECT e.entity_type, e.entity_id, e.name
+FROM temporal_pipeline.entity e
+WHERE NOT EXISTS (
+    SELECT FROM analysis_periods p
+    WHERE p.entity_type = e.entity_type AND p.entity_id = e.entity_id AND p.status = 'active'
+)
+ORDER BY e.entity_type, e.name, e.entity_id;
+
 -- name: future_contents
 -- How many owned contents wait because their crawl time lies after the instant (clock skew), or before all calendars.
 SELECT count(*) FROM contents
@@ -84,11 +94,52 @@ INSERT INTO temporal_pipeline.period_cut (cut_id, entity_type, entity_id, ready)
 SELECT CAST(:cut AS bigint), chosen.entity_type, chosen.entity_id, true
 FROM unnest(CAST(:types AS text[]), CAST(:ids AS uuid[])) AS chosen (entity_type, entity_id);
 
--- name: end_of_page
--- Where the next page of unlinked contents ends in the order of crawl time, whether or not they are due.
-SELECT max(page.crawled_at) AS crawled_at, (array_agg(page.id ORDER BY page.crawled_at DESC, page.id DESC))[1] AS id
+-- name: analyze_choice
+-- Let the planner know how many entities a cut was begun for, before millions of contents are looked up among them.
+ANALYZE temporal_pipeline.period_cut;
+
+-- name: due_of_cut
+-- How many contents a cut has to link, and whether the application has active periods of its own for its entities.
+SELECT (
+    SELECT count(*)
+    FROM contents c
+    JOIN temporal_pipeline.period_cut k
+      ON k.cut_id = CAST(:cut AS bigint) AND k.ready
+     AND k.entity_type = CASE WHEN c.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
+     AND k.entity_id = coalesce(c.topic_id, c.user_id)
+    WHERE c.analysis_period_id IS NULL
+      AND (c.topic_id IS NOT NULL OR c.user_id IS NOT NULL)
+      AND c.crawled_at <= CAST(:instant AS timestamptz)
+      AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '0001-01-02')
+) AS contents, EXISTS (
+    SELECT FROM temporal_pipeline.period_cut k
+    JOIN analysis_periods p ON p.entity_type = k.entity_type AND p.entity_id = k.entity_id AND p.status = 'active'
+    WHERE k.cut_id = CAST(:cut AS bigint) AND k.ready
+      AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id)
+) AS has_application_periods;
+
+-- name: due_in_pages
+-- Places of the contents in a range of pages that a cut has to link, prepared or not.
+SELECT CAST(c.place AS text)
 FROM (
-    SELECT c.crawled_at, c.id
+    SELECT ctid AS place, topic_id, user_id, crawled_at, analysis_period_id
+    FROM contents WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:end AS tid)
+    -- A fence, so that the rows are found by their places, whatever the planner believes of the other conditions.
+    OFFSET 0
+) c
+JOIN temporal_pipeline.period_cut k
+  ON k.cut_id = CAST(:cut AS bigint) AND k.ready
+ AND k.entity_type = CASE WHEN c.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
+ AND k.entity_id = coalesce(c.topic_id, c.user_id)
+WHERE c.analysis_period_id IS NULL
+  AND c.crawled_at <= CAST(:instant AS timestamptz)
+  AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '0001-01-02');
+
+-- name: due_page
+-- The next page of unlinked contents in order of crawl time: the places of those that a cut has to link, and its end.
+WITH page AS MATERIALIZED (
+    -- Ordered and limited, so that it is read from the index whatever the planner expects.
+    SELECT c.id, c.topic_id, c.user_id, c.crawled_at
     FROM contents c
     WHERE c.analysis_period_id IS NULL
       AND (c.topic_id IS NOT NULL OR c.user_id IS NOT NULL)
@@ -97,43 +148,76 @@ FROM (
       AND (c.crawled_at, c.id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid))
     ORDER BY c.crawled_at, c.id
     LIMIT CAST(:batch_size AS int)
-) page;
-
--- name: lock_due_page
--- The due contents of a page, locked; rows that the application holds are left for the next sweep.
-WITH page AS MATERIALIZED (
-    -- Ordered and limited, so that it is read from the index whatever the planner expects.
-    SELECT c.id, c.topic_id, c.user_id, c.crawled_at
-    FROM contents c
-    WHERE c.analysis_period_id IS NULL
-      AND (c.topic_id IS NOT NULL OR c.user_id IS NOT NULL)
-      AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '0001-01-02')
-      AND (c.crawled_at, c.id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid))
-      AND (c.crawled_at, c.id) <= (CAST(:end_time AS timestamptz), CAST(:end_id AS uuid))
-    ORDER BY c.crawled_at, c.id
-    LIMIT CAST(:batch_size AS int)
+), due AS (
+    SELECT page.id
+    FROM page
+    JOIN temporal_pipeline.period_cut k
+      ON k.cut_id = CAST(:cut AS bigint) AND k.ready
+     AND k.entity_type = CASE WHEN page.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
+     AND k.entity_id = coalesce(page.topic_id, page.user_id)
 )
-SELECT c.id, c.topic_id, c.user_id, application.id AS application_period
-FROM page
-JOIN temporal_pipeline.period_cut k
-  ON k.cut_id = CAST(:cut AS bigint) AND k.ready
- AND k.entity_type = CASE WHEN page.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
- AND k.entity_id = coalesce(page.topic_id, page.user_id)
-JOIN contents c ON c.id = page.id AND c.analysis_period_id IS NULL
-LEFT JOIN temporal_pipeline.prepared_content done ON done.content_id = page.id
-LEFT JOIN LATERAL (
-    SELECT p.id FROM analysis_periods p
-    WHERE p.entity_type = k.entity_type AND p.entity_id = k.entity_id AND p.status = 'active'
-      AND page.crawled_at >= p.period_start AND page.crawled_at < p.period_end
-      AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id)
-      -- What is frozen takes nothing more: this content is a late arrival of the next period.
-      AND NOT EXISTS (
-          SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
-      )
-) application ON true
-WHERE done.content_id IS NOT NULL
-   OR (c.relevance_score IS NOT NULL AND c.published_at IS NOT NULL AND c.discovered_at IS NOT NULL)
-FOR NO KEY UPDATE OF c SKIP LOCKED;
+SELECT (SELECT coalesce(array_agg(CAST(c.ctid AS text)), '{}') FROM contents c
+        WHERE c.id = ANY (ARRAY(SELECT id FROM due))) AS places,
+       max(crawled_at) AS last_time, (array_agg(id ORDER BY crawled_at DESC, id DESC))[1] AS last_id
+FROM page;
+
+-- name: link_due
+-- Let the due and prepared contents at some places point to the application's period around them, else to the draft of their primary owner.
+-- Rows that the application holds are left; those of an owner without a draft wait until there is one.
+WITH held AS MATERIALIZED (
+    -- Only the places are asked for, so that the rows are found by them, whatever the planner believes of the rest.
+    SELECT ctid AS place, id, topic_id, user_id, crawled_at, analysis_period_id,
+           relevance_score IS NOT NULL AND published_at IS NOT NULL AND discovered_at IS NOT NULL AS has_all
+    FROM contents WHERE ctid = ANY (CAST(:places AS tid[]))
+    FOR NO KEY UPDATE SKIP LOCKED
+), due AS MATERIALIZED (
+    SELECT c.place, c.topic_id, c.user_id, u.period_id AS user_draft,
+           CASE WHEN c.topic_id IS NOT NULL THEN t.period_id ELSE u.period_id END AS own_draft,
+           application.id AS application_period
+    FROM held c
+    LEFT JOIN temporal_pipeline.period_cut t
+      ON t.cut_id = CAST(:cut AS bigint) AND t.entity_type = 'topic' AND t.entity_id = c.topic_id
+    LEFT JOIN temporal_pipeline.period_cut u
+      ON u.cut_id = CAST(:cut AS bigint) AND u.entity_type = 'user' AND u.entity_id = c.user_id
+    LEFT JOIN LATERAL (
+        SELECT p.id FROM analysis_periods p
+        WHERE CAST(:has_application_periods AS boolean)
+          AND p.entity_type = CASE WHEN c.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
+          AND p.entity_id = coalesce(c.topic_id, c.user_id) AND p.status = 'active'
+          AND c.crawled_at >= p.period_start AND c.crawled_at < p.period_end
+          AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id)
+          -- What is frozen takes nothing more: this content is a late arrival of the next period.
+          AND NOT EXISTS (
+              SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
+          )
+    ) application ON true
+    WHERE c.analysis_period_id IS NULL
+      AND CASE WHEN c.topic_id IS NOT NULL THEN t.ready ELSE u.ready END
+      AND c.crawled_at <= CAST(:instant AS timestamptz)
+      AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '0001-01-02')
+      -- Not EXISTS, which the planner may answer by reading the whole table.
+      AND (c.has_all OR (SELECT true FROM temporal_pipeline.prepared_content done WHERE done.content_id = c.id))
+), missing AS (
+    -- A user whose own period takes the content needs no draft; one who shares it with a topic does.
+    SELECT 'topic' AS entity_type, topic_id AS entity_id FROM due
+    WHERE topic_id IS NOT NULL AND own_draft IS NULL AND application_period IS NULL
+    UNION
+    SELECT 'user', user_id FROM due
+    WHERE user_id IS NOT NULL AND CASE WHEN topic_id IS NOT NULL THEN user_draft IS NULL
+                                       ELSE own_draft IS NULL AND application_period IS NULL END
+    ORDER BY 1, 2
+), linked AS (
+    UPDATE contents c
+    SET analysis_period_id = coalesce(due.application_period, due.own_draft)
+    FROM due
+    WHERE c.ctid = due.place
+      AND coalesce(due.application_period, due.own_draft) IS NOT NULL
+      AND (due.topic_id IS NULL OR due.user_id IS NULL OR due.user_draft IS NOT NULL)
+    RETURNING c.id, due.application_period IS NOT NULL AND due.topic_id IS NOT NULL AS claimed
+)
+SELECT count(*) AS linked, array_agg(id) FILTER (WHERE claimed) AS claimed,
+       ARRAY(SELECT entity_type FROM missing) AS types, ARRAY(SELECT entity_id FROM missing) AS ids
+FROM linked;
 
 -- name: insert_missing_drafts
 -- A draft period for every owner that has none in this cut yet; constraints apply to active periods only.
@@ -160,18 +244,6 @@ WITH missing AS (
 INSERT INTO temporal_pipeline.period_cut (cut_id, entity_type, entity_id, ready, period_id)
 SELECT CAST(:cut AS bigint), entity_type, entity_id, false, id FROM draft
 ON CONFLICT (cut_id, entity_type, entity_id) DO UPDATE SET period_id = excluded.period_id;
-
--- name: point_contents
--- Let the locked contents point to the application's period around them, else to their primary owner's draft.
-UPDATE contents c
-SET analysis_period_id = coalesce(due.application_period, k.period_id)
-FROM unnest(CAST(:contents AS uuid[]), CAST(:application_periods AS uuid[])) AS due (id, application_period)
-JOIN contents o ON o.id = due.id
-LEFT JOIN temporal_pipeline.period_cut k
-  ON k.cut_id = CAST(:cut AS bigint)
- AND k.entity_type = CASE WHEN o.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
- AND k.entity_id = coalesce(o.topic_id, o.user_id)
-WHERE c.id = due.id;
 
 -- name: freeze_claimed
 -- A content of two owners that an application's period took is a member of the user's period too; as no pointer says so, it is frozen at once.
@@ -291,69 +363,84 @@ WHERE c.analysis_period_id = CAST(:period AS uuid)
   )
 RETURNING c.id;
 
--- name: bounds
--- Number and bounds that a draft gets when it is closed now, and how many members it has.
-WITH member AS (
-    SELECT count(*) AS contents, min(c.crawled_at) AS first_crawled, max(c.crawled_at) AS last_crawled
+-- name: figures
+-- All that is computed from a period's members, which are read once: metrics, a sample of texts, leading posts, and its number and bounds.
+-- A metric value that is no number counts as missing and is counted. A period that is analysed again has its start already.
+WITH raw AS (
+    SELECT c.id, c.crawled_at, c.platform, c.author_username, coalesce(c.author_uid, c.author_username) AS author,
+           left(c.text, CAST(:characters AS int)) AS text, c.relevance_score,
+           c.published_at IS NOT NULL AS has_time,
+           c.media_downloaded
+           OR coalesce(CASE WHEN jsonb_typeof(c.data->'media') = 'array'
+                            THEN jsonb_array_length(c.data->'media') > 0 END, false)
+           OR EXISTS (SELECT FROM content_media media WHERE media.content_id = c.id) AS has_media,
+           c.metrics->'like_count' AS raw_likes, c.metrics->'retweet_count' AS raw_retweets,
+           c.metrics->'reply_count' AS raw_replies, c.metrics->'quote_count' AS raw_quotes,
+           c.metrics->'views_count' AS raw_views
     FROM temporal_pipeline.period_member m JOIN contents c ON c.id = m.content_id
     WHERE m.period_id = CAST(:period AS uuid)
+    -- A fence, so that each value is taken out of its document once.
+    OFFSET 0
+), member AS MATERIALIZED (
+    SELECT raw.*,
+           temporal_pipeline.metric_number(raw_likes) AS likes,
+           temporal_pipeline.metric_number(raw_retweets) AS retweets,
+           temporal_pipeline.metric_number(raw_replies) AS replies,
+           temporal_pipeline.metric_number(raw_quotes) AS quotes,
+           temporal_pipeline.metric_number(raw_views) AS views
+    FROM raw
 ), earlier AS (
     SELECT coalesce(max(p.period_number) + 1, 0) AS next_number,
-           max(p.period_end) FILTER (WHERE p.status = 'active') AS last_end
+           coalesce(CAST(:period_start AS timestamptz), max(p.period_end) FILTER (WHERE p.status = 'active')) AS start
     FROM analysis_periods p
     WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
       AND p.status <> 'draft'
-), start AS (
-    SELECT coalesce(earlier.last_end, member.first_crawled) AS at FROM earlier, member
+), figure AS (
+    SELECT count(*) AS total_contents,
+           min(crawled_at) AS first_crawled,
+           max(crawled_at) AS last_crawled,
+           coalesce(sum(likes) FILTER (WHERE likes >= 0), 0) AS total_likes,
+           coalesce(sum(retweets) FILTER (WHERE retweets >= 0), 0) AS total_retweets,
+           coalesce(sum(replies) FILTER (WHERE replies >= 0), 0) AS total_replies,
+           coalesce(sum(quotes) FILTER (WHERE quotes >= 0), 0) AS total_quotes,
+           coalesce(sum(views) FILTER (WHERE views >= 0), 0) AS total_views,
+           round(100.0 * avg(CASE WHEN has_media THEN 1 ELSE 0 END), 1)::double precision AS with_media_pct,
+           count(DISTINCT author) AS unique_authors,
+           -- Not of floats, whose sum depends on the order in which the members happen to lie.
+           avg(CAST(relevance_score AS numeric))::double precision AS avg_relevance,
+           count(*) FILTER (WHERE relevance_score >= 0.7) AS relevant_count,
+           avg(CASE WHEN text IS NOT NULL AND coalesce(likes, retweets, replies, quotes, views) IS NOT NULL
+                     AND has_time THEN 1.0 ELSE 0.0 END)::double precision AS quality,
+           count(*) FILTER (
+               WHERE raw_likes <> 'null' AND coalesce(likes, -1) < 0
+                  OR raw_retweets <> 'null' AND coalesce(retweets, -1) < 0
+                  OR raw_replies <> 'null' AND coalesce(replies, -1) < 0
+                  OR raw_quotes <> 'null' AND coalesce(quotes, -1) < 0
+                  OR raw_views <> 'null' AND coalesce(views, -1) < 0
+           ) AS contents_with_nonsense_metrics,
+           count(*) FILTER (WHERE crawled_at < (SELECT start FROM earlier)) AS late_arrivals
+    FROM member
 )
-SELECT member.contents, earlier.next_number AS number, start.at AS period_start,
+SELECT figure.*, earlier.next_number AS number,
+       coalesce(earlier.start, figure.first_crawled) AS period_start,
        greatest(
-           start.at + interval '1 microsecond',
-           member.last_crawled + interval '1 microsecond',
+           coalesce(earlier.start, figure.first_crawled) + interval '1 microsecond',
+           figure.last_crawled + interval '1 microsecond',
            CASE WHEN CAST(:ready AS boolean) AND e.last_crawl_at <= CAST(:instant AS timestamptz)
                 THEN e.last_crawl_at END
-       ) AS period_end
-FROM member, earlier, start, temporal_pipeline.entity e
-WHERE e.entity_type = CAST(:entity_type AS text) AND e.entity_id = CAST(:entity_id AS uuid);
-
--- name: figures
--- The metrics of a period's members; a metric value that is no number counts as missing and is counted.
-WITH member AS (
-    SELECT c.*,
-           temporal_pipeline.metric_number(c.metrics->'like_count') AS likes,
-           temporal_pipeline.metric_number(c.metrics->'retweet_count') AS retweets,
-           temporal_pipeline.metric_number(c.metrics->'reply_count') AS replies,
-           temporal_pipeline.metric_number(c.metrics->'quote_count') AS quotes,
-           temporal_pipeline.metric_number(c.metrics->'views_count') AS views
-    FROM temporal_pipeline.period_member m JOIN contents c ON c.id = m.content_id
-    WHERE m.period_id = CAST(:period AS uuid)
-)
-SELECT count(*) AS total_contents,
-       coalesce(sum(likes) FILTER (WHERE likes >= 0), 0) AS total_likes,
-       coalesce(sum(retweets) FILTER (WHERE retweets >= 0), 0) AS total_retweets,
-       coalesce(sum(replies) FILTER (WHERE replies >= 0), 0) AS total_replies,
-       coalesce(sum(quotes) FILTER (WHERE quotes >= 0), 0) AS total_quotes,
-       coalesce(sum(views) FILTER (WHERE views >= 0), 0) AS total_views,
-       round(100.0 * avg(CASE WHEN media_downloaded
-           OR CASE WHEN jsonb_typeof(data->'media') = 'array' THEN jsonb_array_length(data->'media') > 0 END
-           OR EXISTS (SELECT FROM content_media media WHERE media.content_id = member.id)
-           THEN 1 ELSE 0 END), 1)::double precision AS with_media_pct,
-       count(DISTINCT coalesce(author_uid, author_username)) AS unique_authors,
-       avg(relevance_score) AS avg_relevance,
-       count(*) FILTER (WHERE relevance_score >= 0.7) AS relevant_count,
-       avg(CASE WHEN text IS NOT NULL AND coalesce(likes, retweets, replies, quotes, views) IS NOT NULL
-                 AND published_at IS NOT NULL THEN 1.0 ELSE 0.0 END)::double precision AS quality,
-       count(*) FILTER (WHERE EXISTS (
-           SELECT FROM jsonb_each(CASE WHEN jsonb_typeof(metrics) = 'object' THEN metrics ELSE '{}' END) each
-           WHERE each.key IN ('like_count', 'retweet_count', 'reply_count', 'quote_count', 'views_count')
-             AND each.value <> 'null'
-             AND coalesce(temporal_pipeline.metric_number(each.value), -1) < 0
-       )) AS contents_with_nonsense_metrics,
-       count(*) FILTER (WHERE crawled_at < CAST(:period_start AS timestamptz)) AS late_arrivals,
+       ) AS period_end,
        (SELECT jsonb_object_agg(platform, n) FROM (
            SELECT platform, count(*) AS n FROM member GROUP BY platform
-       ) per_platform) AS platforms
-FROM member;
+       ) per_platform) AS platforms,
+       ARRAY(SELECT text FROM member WHERE text IS NOT NULL ORDER BY id LIMIT CAST(:sample AS int)) AS texts,
+       ARRAY(SELECT jsonb_build_array(author_username, left(text, 300), engagement) FROM (
+           SELECT id, author_username, text,
+                  coalesce(greatest(likes, 0), 0) + coalesce(greatest(retweets, 0), 0)
+                + coalesce(greatest(replies, 0), 0) + coalesce(greatest(quotes, 0), 0) AS engagement
+           FROM member WHERE text IS NOT NULL ORDER BY engagement DESC, id LIMIT 3
+       ) post ORDER BY engagement DESC, id) AS leading
+FROM figure, earlier, temporal_pipeline.entity e
+WHERE e.entity_type = CAST(:entity_type AS text) AND e.entity_id = CAST(:entity_id AS uuid);
 
 -- name: sample_texts
 -- Texts of a bounded sample of a period's members for term statistics.
@@ -362,18 +449,6 @@ FROM temporal_pipeline.period_member m JOIN contents c ON c.id = m.content_id
 WHERE m.period_id = CAST(:period AS uuid) AND c.text IS NOT NULL
 ORDER BY c.id
 LIMIT CAST(:sample AS int);
-
--- name: leading_posts
--- The members with the most engagement.
-SELECT c.author_username, left(c.text, 300) AS text,
-       coalesce(greatest(temporal_pipeline.metric_number(c.metrics->'like_count'), 0), 0)
-     + coalesce(greatest(temporal_pipeline.metric_number(c.metrics->'retweet_count'), 0), 0)
-     + coalesce(greatest(temporal_pipeline.metric_number(c.metrics->'reply_count'), 0), 0)
-     + coalesce(greatest(temporal_pipeline.metric_number(c.metrics->'quote_count'), 0), 0) AS engagement
-FROM temporal_pipeline.period_member m JOIN contents c ON c.id = m.content_id
-WHERE m.period_id = CAST(:period AS uuid) AND c.text IS NOT NULL
-ORDER BY engagement DESC, c.id
-LIMIT 3;
 
 -- name: previous_period
 -- The active period of an entity before a number.

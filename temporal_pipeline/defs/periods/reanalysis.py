@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from temporal_pipeline.database import Database, Queries
-from temporal_pipeline.defs.periods.closing import Draft, activate
+from temporal_pipeline.defs.periods.closing import SAMPLE, Draft, activate
 from temporal_pipeline.defs.periods.cutting import STAGE
 from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity
@@ -56,7 +56,11 @@ def _replace(connection: Connection, period: uuid.UUID, reason: str, run_id: str
         "period_end": old.period_end,
     }
     entity = Entity(old.entity_type, old.entity_id, old.name)
-    activate(connection, Draft(cut.id, cut.instant, entity, successor, ready=True), run_id, key, old)
+    draft = Draft(cut.id, cut.instant, entity, successor, ready=True)
+    figures = connection.execute(
+        queries["figures"], key | SAMPLE | {"ready": draft.ready, "instant": draft.instant}
+    ).one()
+    activate(connection, draft, run_id, key, figures, old=old)
     following = connection.scalar(queries["following_period"], key)
     if following is not None:
         connection.execute(queries["store_delta"], {"period": following})

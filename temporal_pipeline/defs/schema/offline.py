@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 from temporal_pipeline.database import LOCK_SPACE
 from temporal_pipeline.defs.schema.apply import is_true
+from temporal_pipeline.defs.schema.definition.literals import literal
 from temporal_pipeline.defs.schema.definition.model import HEAD, LEGACY_TABLES, REVISIONS
 from temporal_pipeline.defs.schema.definition.revisions import objects_present
-from temporal_pipeline.defs.schema.definition.steps import Step, literal
+from temporal_pipeline.defs.schema.definition.steps import Step
 
 
 def preamble(lock: str, *, upgrading: bool) -> str:
@@ -72,14 +73,7 @@ def _scripted(step: Step) -> str:
         waiting = "SET lock_timeout = 0;\n", "\nSET lock_timeout = '1s';"
         before, after = waiting if step.patient else ("", "")
         return f"{before}{query}\n\\gexec{after}"
-    action = f"{step.statement};"
-    if step.drop_first:
-        action = (
-            f"BEGIN\n{action}\n"
-            "EXCEPTION WHEN invalid_table_definition OR invalid_function_definition OR wrong_object_type\n"
-            f"THEN\n{step.drop_first};\n{action}\nEND;"
-        )
-    return f"DO $step$ BEGIN\nIF NOT {is_true(step.done)} THEN\n{action}\nEND IF;\nEND $step$;"
+    return f"DO $step$ BEGIN\nIF NOT {is_true(step.done)} THEN\n{step.statement};\nEND IF;\nEND $step$;"
 
 
 def record_upgrade(revision: str) -> str:

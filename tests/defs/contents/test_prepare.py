@@ -236,10 +236,8 @@ def test_the_work_is_found_through_its_index(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute(text("SET LOCAL enable_seqscan = off"))
         plan = connection.execute(
-            text(f"EXPLAIN {queries['lock_unprepared_batch']}"),
+            text(f"EXPLAIN {queries['unprepared_page']}"),
             {
-                "characters": 1,
-                "date_keys": ["a"],
                 "after": uuid.UUID(int=0),
                 "everybody": True,
                 "entity_ids": [],

@@ -12,8 +12,8 @@ from temporal_pipeline.defs.schema.definition.steps import (
     Step,
     Table,
     index_steps,
-    table_steps,
 )
+from temporal_pipeline.defs.schema.definition.tables import table_steps
 
 STEPS = revisions.reconcile()
 OF_THE_APPLICATION = [
@@ -37,7 +37,7 @@ def test_indexes_on_existing_tables_are_built_and_dropped_concurrently() -> None
 def test_constraints_on_existing_tables_are_validated_apart() -> None:
     for step in OF_THE_APPLICATION:
         if "ADD CONSTRAINT" in step.statement and not step.statement.startswith("CREATE TABLE"):
-            assert step.statement.endswith(" NOT VALID"), step.name
+            assert re.search(r" NOT VALID($|')", step.statement), step.name
         if "VALIDATE CONSTRAINT" in step.statement:
             assert step.patient, step.name
 
@@ -56,7 +56,7 @@ def test_columns_are_added_in_one_statement_that_rewrites_nothing(table: Table) 
 def test_our_own_new_tables_come_with_their_constraints(table: Table) -> None:
     create = table_steps(table)[0].statement
     assert create.startswith(f"CREATE TABLE {table.name} (")
-    assert all(f"CONSTRAINT {constraint.name} " in create for constraint in table.constraints)
+    assert all(f"CONSTRAINT {constraint.name} " in create for constraint in table.all_constraints)
     assert all(f"INDEX {index.name} ON {table.name} " in create for index in table.indexes)
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.schema.upgrade import is_at_head, planned_statements, require_head, schema_state
+from temporal_pipeline.defs.schema.upgrade import is_at_head, require_head, schema_state
 from temporal_pipeline.errors import PipelineError
 from tests.migrations.tools import downgrade
 from tests.migrations.worlds import LATER_REVISION
@@ -34,6 +34,12 @@ def test_so_is_one_that_the_application_migrated_on(connection: Connection) -> N
     ("drift", "named"),
     [
         ("DROP TABLE temporal_pipeline.cut CASCADE", "temporal_pipeline.cut"),
+        ("ALTER TABLE temporal_pipeline.cut DROP held", "temporal_pipeline.cut.held"),
+        ("DROP INDEX temporal_pipeline.one_cut_per_run", "temporal_pipeline.one_cut_per_run"),
+        (
+            "ALTER TABLE event_contents DROP CONSTRAINT event_contents_pkey",
+            "event_contents.event_contents_pkey",
+        ),
         ("DROP TABLE event_contents", "event_contents"),
         (
             "ALTER TABLE crawl_effectiveness DROP COLUMN recommendations",
@@ -73,9 +79,14 @@ def test_what_is_missing_is_named(connection: Connection, drift: str, named: str
         ),
         (
             "ALTER TABLE topics ALTER total_periods DROP NOT NULL",
-            ["nullability and compression of topics"],
+            [
+                "checks for nulls in topics",
+                "no nulls in topics",
+                "nullability and compression of topics",
+                "no checks for nulls left in topics",
+            ],
         ),
-        ("COMMENT ON VIEW v_period_timeline IS 'mine'", ["view v_period_timeline"]),
+        ("COMMENT ON VIEW v_period_timeline IS 'mine'", ["current text of view v_period_timeline"]),
         ("DROP TABLE temporal_pipeline.problem", ["table temporal_pipeline.problem"]),
         (
             "CREATE INDEX texts ON period_content_snapshots (id) INCLUDE (text_snapshot)",
@@ -83,7 +94,7 @@ def test_what_is_missing_is_named(connection: Connection, drift: str, named: str
         ),
         (
             "CREATE FUNCTION recompute_metrics_delta(period text) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb'",
-            ["no other function recompute_metrics_delta", "function recompute_metrics_delta"],
+            ["no other function recompute_metrics_delta"],
         ),
         (
             "ALTER TABLE chat_messages ADD FOREIGN KEY (period_id) REFERENCES analysis_periods",
@@ -136,20 +147,3 @@ def test_asking_takes_a_few_statements_however_much_there_is_to_look_at(connecti
     require_head(connection)
     event.remove(connection, "before_cursor_execute", remember)
     assert len(statements) <= 3
-
-
-def test_the_plan_of_a_legacy_database_is_literal_ddl_in_order(legacy_database: Database) -> None:
-    with legacy_database.transaction(read_only=True) as connection:
-        statements = planned_statements(connection)
-    beginnings = [" ".join(statement.split()[:3]) for statement in statements]
-    assert beginnings[0] == "CREATE EXTENSION IF"
-    assert beginnings[-1] == "INSERT INTO alembic_version"
-    order = [
-        beginnings.index(wanted)
-        for wanted in (
-            "CREATE TABLE analysis_periods",
-            "ALTER TABLE contents",
-            "CREATE SCHEMA temporal_pipeline",
-        )
-    ]
-    assert order == sorted(order)

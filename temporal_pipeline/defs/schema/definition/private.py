@@ -1,56 +1,90 @@
 """What is ours alone: working tables in a schema of their own, and indexes through which work is found."""
 
-from temporal_pipeline.defs.schema.definition.steps import Index
+from temporal_pipeline.defs.schema.definition.steps import Column, Constraint, Index, Table
 
 PRIVATE_SCHEMA = "temporal_pipeline"
+
+
+def _reference(column: str, table: str, on_delete: str, name: str) -> Constraint:
+    definition = f"FOREIGN KEY ({column}) REFERENCES {table} (id) ON DELETE {on_delete}"
+    return Constraint(definition, name, any_name=True)
+
+
 # In an order in which each can be dropped, the last one first.
 PRIVATE_TABLES = {
-    "cut": """CREATE TABLE temporal_pipeline.cut (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    run_id text NOT NULL,
-    kind text NOT NULL DEFAULT 'update' CHECK (kind IN ('update', 'reanalysis')),
-    instant timestamptz NOT NULL,
-    since timestamptz,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    finished_at timestamptz,
-    finished_by text,
-    held integer NOT NULL DEFAULT 0
-);
--- A run makes one cut; it may analyse many periods again.
-CREATE UNIQUE INDEX one_cut_per_run ON temporal_pipeline.cut (run_id) WHERE kind = 'update'""",
-    "period_cut": """CREATE TABLE temporal_pipeline.period_cut (
-    cut_id bigint NOT NULL REFERENCES temporal_pipeline.cut ON DELETE CASCADE,
-    entity_type varchar(20) NOT NULL,
-    entity_id uuid NOT NULL,
-    ready boolean NOT NULL,
-    period_id uuid UNIQUE REFERENCES analysis_periods ON DELETE SET NULL,
-    closed_by text,
-    PRIMARY KEY (cut_id, entity_type, entity_id)
-)""",
-    "prepared_content": """CREATE TABLE temporal_pipeline.prepared_content (
-    content_id uuid PRIMARY KEY REFERENCES contents ON DELETE CASCADE,
-    method text NOT NULL,
-    scored boolean NOT NULL,
-    note text,
-    prepared_at timestamptz NOT NULL DEFAULT now()
-)""",
-    "period_stage": """CREATE TABLE temporal_pipeline.period_stage (
-    period_id uuid NOT NULL REFERENCES analysis_periods ON DELETE CASCADE,
-    stage text NOT NULL,
-    method text NOT NULL,
-    run_id text,
-    done_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (period_id, stage)
-)""",
-    "problem": """CREATE TABLE temporal_pipeline.problem (
-    stage text NOT NULL,
-    entity_type varchar(20) NOT NULL,
-    entity_id uuid NOT NULL,
-    reason text NOT NULL,
-    run_id text NOT NULL,
-    since timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (stage, entity_type, entity_id)
-)""",
+    "cut": Table(
+        f"{PRIVATE_SCHEMA}.cut",
+        (
+            Column("id", "bigint", numbered=True, required=True),
+            Column("run_id", "text", required=True),
+            Column("kind", "text", default="'update'", required=True),
+            Column("instant", "timestamptz", required=True),
+            Column("since", "timestamptz"),
+            Column("started_at", "timestamptz", default="now()", required=True),
+            Column("finished_at", "timestamptz"),
+            Column("finished_by", "text"),
+            Column("held", "integer", default="0", required=True),
+        ),
+        primary_key="id",
+        constraints=(
+            Constraint("CHECK (kind IN ('update', 'reanalysis'))", "cut_kind_check", any_name=True),
+        ),
+        # A run makes one cut; it may analyse many periods again.
+        indexes=(Index("one_cut_per_run", "(run_id) WHERE kind = 'update'", unique=True),),
+    ),
+    "period_cut": Table(
+        f"{PRIVATE_SCHEMA}.period_cut",
+        (
+            Column("cut_id", "bigint", required=True),
+            Column("entity_type", "varchar(20)", required=True),
+            Column("entity_id", "uuid", required=True),
+            Column("ready", "boolean", required=True),
+            Column("period_id", "uuid"),
+            Column("closed_by", "text"),
+        ),
+        primary_key="cut_id, entity_type, entity_id",
+        constraints=(
+            _reference("cut_id", f"{PRIVATE_SCHEMA}.cut", "CASCADE", "period_cut_cut_id_fkey"),
+            _reference("period_id", "analysis_periods", "SET NULL", "period_cut_period_id_fkey"),
+            Constraint("UNIQUE (period_id)", "period_cut_period_id_key"),
+        ),
+    ),
+    "prepared_content": Table(
+        f"{PRIVATE_SCHEMA}.prepared_content",
+        (
+            Column("content_id", "uuid", required=True),
+            Column("method", "text", required=True),
+            Column("scored", "boolean", required=True),
+            Column("note", "text"),
+            Column("prepared_at", "timestamptz", default="now()", required=True),
+        ),
+        primary_key="content_id",
+        constraints=(_reference("content_id", "contents", "CASCADE", "prepared_content_content_id_fkey"),),
+    ),
+    "period_stage": Table(
+        f"{PRIVATE_SCHEMA}.period_stage",
+        (
+            Column("period_id", "uuid", required=True),
+            Column("stage", "text", required=True),
+            Column("method", "text", required=True),
+            Column("run_id", "text"),
+            Column("done_at", "timestamptz", default="now()", required=True),
+        ),
+        primary_key="period_id, stage",
+        constraints=(_reference("period_id", "analysis_periods", "CASCADE", "period_stage_period_id_fkey"),),
+    ),
+    "problem": Table(
+        f"{PRIVATE_SCHEMA}.problem",
+        (
+            Column("stage", "text", required=True),
+            Column("entity_type", "varchar(20)", required=True),
+            Column("entity_id", "uuid", required=True),
+            Column("reason", "text", required=True),
+            Column("run_id", "text", required=True),
+            Column("since", "timestamptz", default="now()", required=True),
+        ),
+        primary_key="stage, entity_type, entity_id",
+    ),
 }
 
 _CRAWLS = "WHERE label LIKE 'crawler:%' OR label LIKE 'searcher:%'"

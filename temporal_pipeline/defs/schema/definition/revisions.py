@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
+from temporal_pipeline.defs.schema.definition.literals import literal
 from temporal_pipeline.defs.schema.definition.model import (
     ALTERED_TABLES,
     EXTENSIONS,
     FUNCTIONS,
     MATERIALIZED_VIEW,
+    PERIOD_CONTENT_SNAPSHOTS,
     TABLES,
     VIEWS,
 )
 from temporal_pipeline.defs.schema.definition.private import EXTRA_INDEXES, PRIVATE_SCHEMA, PRIVATE_TABLES
 from temporal_pipeline.defs.schema.definition.removal import (
     drop_columns,
+    drop_constraint,
     drop_functions,
     drop_index,
     drop_relation,
@@ -26,6 +29,7 @@ from temporal_pipeline.defs.schema.definition.repeatable import (
     DOCUMENTED,
     METRIC_NUMBER,
     NAMES,
+    PRIVATE_VIEW_GROUPS,
     PRIVATE_VIEWS,
     Repeatable,
     repeatable,
@@ -35,10 +39,10 @@ from temporal_pipeline.defs.schema.definition.steps import (
     Index,
     Step,
     index_steps,
-    literal,
+    qualified,
     relation_exists,
-    table_steps,
 )
+from temporal_pipeline.defs.schema.definition.tables import table_steps
 
 _PURPOSE = "Working tables of the temporal pipeline"
 _NO_PRIVATE_SCHEMA = f"to_regnamespace({literal(PRIVATE_SCHEMA)}) IS NULL"
@@ -55,7 +59,7 @@ def create_tables() -> tuple[Step, ...]:
         for name in EXTENSIONS
     )
     # Where the application made the tables, its index may hold the text itself, whatever it is called.
-    no_long_text = no_index_over("period_content_snapshots", "text_snapshot")
+    no_long_text = no_index_over(PERIOD_CONTENT_SNAPSHOTS, "text_snapshot")
     return (*extensions, *(step for table in TABLES for step in table_steps(table)), no_long_text)
 
 
@@ -88,8 +92,8 @@ def create_views() -> tuple[Step, ...]:
     return (*schema, *(step for name in texts for step in repeatable_steps(name)))
 
 
-def _extra_indexes() -> Iterator[Index]:
-    return (index for indexes in EXTRA_INDEXES.values() for index in indexes)
+def _extra_indexes() -> Iterator[tuple[str, Index]]:
+    return ((table, index) for table, indexes in EXTRA_INDEXES.items() for index in indexes)
 
 
 def drop_views() -> tuple[Step, ...]:
@@ -98,36 +102,28 @@ def drop_views() -> tuple[Step, ...]:
     Each object by its own name and without CASCADE: what somebody else built on ours stops the downgrade.
     """
     return (
-        *(drop_index(index.name) for index in _extra_indexes()),
+        *(drop_index(table, index.name) for table, index in _extra_indexes()),
         *(drop_relation("VIEW", name) for name in reversed(PRIVATE_VIEWS)),
         *(drop_functions(name) for name in FUNCTIONS),
         drop_functions(METRIC_NUMBER),
         drop_relation("MATERIALIZED VIEW", MATERIALIZED_VIEW),
         *(drop_relation("VIEW", name) for name in reversed(VIEWS)),
-        *(drop_relation("TABLE", f"{PRIVATE_SCHEMA}.{name}") for name in reversed(PRIVATE_TABLES)),
+        *(drop_relation("TABLE", table.name) for table in reversed(PRIVATE_TABLES.values())),
         Step(f"no schema {PRIVATE_SCHEMA}", f"DROP SCHEMA {PRIVATE_SCHEMA}", _NO_PRIVATE_SCHEMA),
     )
 
 
 def reconcile() -> tuple[Step, ...]:
     """Everything that a database at head has: the revisions' own steps repair what another hand made."""
-    tables = (
-        Step(f"table {PRIVATE_SCHEMA}.{name}", statement, relation_exists(f"{PRIVATE_SCHEMA}.{name}"))
-        for name, statement in PRIVATE_TABLES.items()
-    )
-    indexes = (
-        step
-        for table, indexes in EXTRA_INDEXES.items()
-        for index in indexes
-        for step in index_steps(table, index)
-    )
     return (
         *create_tables(),
         *add_columns(),
         *create_views(),
-        *tables,
-        *(step for name in PRIVATE_VIEWS for step in repeatable_steps(name)),
-        *indexes,
+        *(step for table in PRIVATE_TABLES.values() for step in table_steps(table)),
+        # A run may analyse many periods again, each with a cut of its own; once it could not.
+        drop_constraint(PRIVATE_TABLES["cut"].name, "cut_run_id_key"),
+        *(step for group in PRIVATE_VIEW_GROUPS for step in repeatable_steps(*group)),
+        *(step for table, index in _extra_indexes() for step in index_steps(table, index)),
     )
 
 
@@ -161,16 +157,16 @@ class Names:
 @lru_cache
 def names_at_head() -> Names:
     """The names of everything; constraints only where the name is part of the contract."""
-    tables = (*TABLES, *ALTERED_TABLES)
-    indexes = (*(index for table in tables for index in table.indexes), *_extra_indexes())
+    created = (*TABLES, *PRIVATE_TABLES.values())
+    tables = (*created, *ALTERED_TABLES)
+    indexes = (*((table.name, index) for table in tables for index in table.indexes), *_extra_indexes())
     return Names(
         (
-            *(table.name for table in TABLES),
-            *(f"{PRIVATE_SCHEMA}.{name}" for name in PRIVATE_TABLES),
-            *(index.name for index in indexes),
+            *(table.name for table in created),
+            *(qualified(index.name, like=table) for table, index in indexes),
         ),
         tuple(f"{table.name}.{column.name}" for table in tables for column in table.columns),
-        tuple(f"{table.name}.{c.name}" for table in tables for c in table.constraints if not c.any_name),
+        tuple(f"{table.name}.{c.name}" for table in tables for c in table.all_constraints if not c.any_name),
         tuple(repeatable(name) for name in NAMES),
     )
 

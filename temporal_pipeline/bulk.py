@@ -1,0 +1,160 @@
+"""Working through a large table by several workers, in transactions short enough for nobody to notice."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy import Connection, text
+
+from temporal_pipeline.database import Database
+
+T = TypeVar("T")
+
+# A second one fills the time in which the first waits for the log or computes; a third on two cores only
+# takes time from the application.
+WORKERS = 2
+# Whoever wants a row that a transaction has waits for the rest of it; people notice from 100 ms on.
+TARGET_SECONDS = 0.08
+FIRST_ROWS = 250
+LEAST_ROWS = 25
+# One megabyte: reading it takes a few milliseconds, and the rows found in it fit into memory.
+PAGES_AT_ONCE = 128
+
+# Told with the name of what is being done, and how much of how much is done.
+Progress = Callable[[str, int, int], None]
+
+# Some rows of a table are looked up one by one, however small the planner takes the table to be.
+_LOOK_UP_ONLY = text("SELECT set_config('enable_seqscan', 'off', true)")
+_PAGES = text(
+    "SELECT pg_relation_size(CAST(:table AS regclass)) / CAST(current_setting('block_size') AS int)"
+)
+
+
+# How often somebody who reads a log wants to hear that it goes on.
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def no_progress(doing: str, done: int, total: int) -> None:
+    """For those who do not want to be told."""
+
+
+def told_in_lines(say: Callable[[str], object]) -> Progress:
+    """Progress as a line every few seconds, with the time that the rest will take."""
+    began: dict[str, float] = {}
+    last = time.monotonic()
+
+    def tell(doing: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        started = began.setdefault(doing, now)
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            left = f", about {(now - started) * (total - done) / done:.0f} s left" if done else ""
+            say(f"{doing}: {done:,} of {total:,}{left}")
+
+    return tell
+
+
+@dataclass
+class Chunks:
+    """Rows written in many short transactions: how large the next one is, and what they came to.
+
+    May be shared by threads. `most`: how many rows one transaction writes at the most. `retries`: how often
+    one gave way to the application. `total` is an estimate, for `progress` only.
+    """
+
+    doing: str
+    most: int
+    total: int = 0
+    progress: Progress = no_progress
+    done: int = 0
+    count: int = 0
+    retries: int = 0
+    longest_seconds: float = 0.0
+    _rows: int = FIRST_ROWS
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.progress(self.doing, 0, self.total)
+
+    def of(self, rows: Sequence[T]) -> Iterator[Sequence[T]]:
+        """`rows` in pieces, each for one transaction."""
+        start = 0
+        while start < len(rows):
+            piece = rows[start : start + min(self._rows, self.most)]
+            yield piece
+            start += len(piece)
+
+    def write(self, database: Database, rows: int, work: Callable[[Connection], T]) -> T:
+        """Do `work` on so many rows in one transaction, which gives way to the application's."""
+        began = 0.0
+        attempts = 0
+
+        def attempt(connection: Connection) -> T:
+            nonlocal began, attempts
+            began, attempts = time.monotonic(), attempts + 1
+            connection.execute(_LOOK_UP_ONLY)
+            return work(connection)
+
+        result = database.write(attempt)
+        self._adapt(rows, time.monotonic() - began, attempts - 1)
+        return result
+
+    def add(self, rows: int) -> None:
+        """Count what was done, and tell."""
+        with self._lock:
+            self.done += rows
+            self.progress(self.doing, self.done, max(self.total, self.done))
+
+    def _adapt(self, rows: int, seconds: float, retries: int) -> None:
+        with self._lock:
+            self.count += 1
+            self.retries += retries
+            self.longest_seconds = max(self.longest_seconds, seconds)
+            # What is left over at the end of a range says little of a whole piece.
+            if rows >= min(self._rows, self.most) // 2:
+                change = min(max(TARGET_SECONDS / max(seconds, 0.001), 0.5), 2.0)
+                self._rows = max(LEAST_ROWS, min(int(rows * change), self.most))
+
+
+def in_parallel(workers: int, items: Iterable[T], work: Callable[[T], None]) -> None:
+    """Do `work` for each of `items` in one of so many threads. The first error ends all of them."""
+    stop = threading.Event()
+    lock = threading.Lock()
+    waiting = iter(items)
+
+    def next_items() -> Iterator[T]:
+        while not stop.is_set():
+            with lock:
+                try:
+                    item = next(waiting)
+                except StopIteration:
+                    return
+            yield item
+
+    def run() -> None:
+        for item in next_items():
+            work(item)
+
+    with ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(run) for _ in range(workers)]
+        try:
+            for future in as_completed(running):
+                future.result()
+        finally:
+            stop.set()
+
+
+def pages_of(connection: Connection, table: str) -> int:
+    """How many pages a table has now."""
+    pages: int = connection.execute(_PAGES, {"table": table}).scalar_one()
+    return pages
+
+
+def page_ranges(pages: int) -> Iterator[dict[str, str]]:
+    """All pages of a table as ranges of positions: parameters `first` and `end` (exclusive) of a query."""
+    for page in range(0, pages, PAGES_AT_ONCE):
+        yield {"first": f"({page},0)", "end": f"({page + PAGES_AT_ONCE},0)"}

@@ -1,0 +1,1 @@
+"""What a backfill would create, before anything is there to create it with."""

@@ -1,0 +1,112 @@
+"""Working through a large table in short transactions."""
+
+import itertools
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+
+from temporal_pipeline import bulk
+from temporal_pipeline.bulk import Chunks, in_parallel, page_ranges, pages_of, told_in_lines
+from temporal_pipeline.database import Database
+from tests.crosshot_rows import add_topic
+
+
+def test_rows_come_in_pieces_of_at_most_so_many() -> None:
+    assert [list(piece) for piece in Chunks("x", most=2).of(range(5))] == [[0, 1], [2, 3], [4]]
+
+
+def test_a_slow_transaction_makes_the_next_one_smaller_and_a_fast_one_larger(database: Database) -> None:
+    chunks = Chunks("x", most=1000)
+    [first, *_] = chunks.of(range(1000))
+    chunks.write(database, len(first), lambda c: c.execute(text("SELECT pg_sleep(0.2)")))
+    [slowed, *_] = chunks.of(range(1000))
+    chunks.write(database, len(slowed), lambda c: None)
+    [quickened, *_] = chunks.of(range(1000))
+    assert len(slowed) < len(first)
+    assert len(quickened) > len(slowed)
+    assert chunks.count == 2
+    assert chunks.longest_seconds >= 0.2
+
+
+def test_what_is_left_over_does_not_change_the_size(database: Database) -> None:
+    chunks = Chunks("x", most=1000)
+    [first, *_] = chunks.of(range(1000))
+    chunks.write(database, 1, lambda c: c.execute(text("SELECT pg_sleep(0.2)")))
+    assert len(next(iter(chunks.of(range(1000))))) == len(first)
+
+
+def test_giving_way_is_counted_and_does_not_make_the_next_one_smaller(database: Database) -> None:
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+    rename = text("UPDATE topics SET name = 'x' WHERE id = :id")
+    chunks = Chunks("x", most=1000)
+    [first, *_] = chunks.of(range(1000))
+    attempts = itertools.count()
+    with database.engine.connect() as application:
+        application.execute(rename, {"id": topic})
+
+        def work(connection):  # type: ignore[no-untyped-def]
+            if next(attempts) == 1:
+                application.rollback()
+            connection.execute(rename, {"id": topic})
+
+        chunks.write(database, len(first), work)
+    assert (chunks.count, chunks.retries) == (1, 1)
+    assert len(next(iter(chunks.of(range(1000))))) >= len(first)
+
+
+def test_several_threads_share_the_items() -> None:
+    both = threading.Barrier(2, timeout=10)
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        both.wait()
+        done.append(item)
+
+    in_parallel(2, range(6), work)
+    assert sorted(done) == list(range(6))
+
+
+def test_the_first_error_ends_all() -> None:
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        if item == 3:
+            raise ZeroDivisionError
+        time.sleep(0.001)
+        done.append(item)
+
+    with pytest.raises(ZeroDivisionError):
+        in_parallel(2, range(10_000), work)
+    assert len(done) < 1000
+
+
+def test_ranges_cover_all_pages_once(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.execute(text("CREATE TABLE long AS SELECT n FROM generate_series(1, 60000) n"))
+        pages = pages_of(connection, "long")
+        counts = [
+            connection.scalar(
+                text(
+                    "SELECT count(*) FROM long WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:end AS tid)"
+                ),
+                places,
+            )
+            for places in page_ranges(pages)
+        ]
+    assert pages > bulk.PAGES_AT_ONCE
+    assert len(counts) > 1
+    assert sum(counts) == 60_000
+
+
+def test_lines_tell_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 2.0, 10.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    lines: list[str] = []
+    tell = told_in_lines(lines.append)
+    tell("linking", 0, 4000)
+    tell("linking", 500, 4000)
+    tell("linking", 1000, 4000)
+    assert lines == ["linking: 1,000 of 4,000, about 30 s left"]
