@@ -16,6 +16,7 @@ from temporal_pipeline.cli.pending import ENOUGH_TO_MEASURE, duration, last_back
 from temporal_pipeline.cli.status import status as status_verb
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.schema.planning import plan
+from temporal_pipeline.defs.snapshots.freezing import freeze_periods
 from temporal_pipeline.operations.backup import programs
 from temporal_pipeline.operations.backup.dump import take_backup
 from tests.command_line import CommandLine
@@ -112,6 +113,9 @@ def test_nothing_is_pending_after_a_cut_and_an_update_follows_new_contents(
         topic = add_topic(connection)
         add_content(connection, topic=topic)
     cut(database)
+    pending = status(on, database)["pending"]
+    assert (pending["periods_to_freeze"], pending["next"]) == (1, ["temporal-pipeline update"])
+    freeze_periods(database, "freeze")
     assert status(on, database)["pending"]["next"] == []
     assert "pending    nothing" in on(database)("status").stdout
     with database.transaction() as connection:
@@ -140,7 +144,7 @@ def test_a_schema_that_lacks_something_still_shows_the_periods(on: On, database:
     data = status(on, database)
     assert data["periods"] == 1
     assert data["schema"]["pending"] == 1
-    assert data["pending"]["next"] == ["temporal-pipeline migrate"]
+    assert data["pending"]["next"] == ["temporal-pipeline migrate", "temporal-pipeline update"]
 
 
 def test_a_revision_that_nobody_knows_is_told(on: On, legacy_database: Database) -> None:

@@ -40,7 +40,8 @@ class Consent:
         table.add_column()
         table.add_column(justify="right")
         for name, count in counts.items():
-            table.add_row(f"  {name.replace('_', ' ')}", f"{count:,}")
+            # The name of a table is shown as it is.
+            table.add_row(f"  {name if '.' in name else name.replace('_', ' ')}", f"{count:,}")
         self.show(title if counts else f"{title} nothing")
         if counts:
             self.show_with(lambda: self.output.console.print(table))
@@ -60,5 +61,10 @@ class Consent:
                 hint="read what it would do (--dry-run), then run it with --yes",
                 exit_code=5,
             )
-        if not click.confirm(question, err=True):
+        try:
+            agreed = click.confirm(question, err=True)
+        except click.Abort:
+            self.output.progress.print()
+            agreed = False
+        if not agreed:
             raise PipelineError("nothing was changed", exit_code=5)

@@ -36,6 +36,7 @@ class Pending:
     schema_seconds: float
     contents_to_prepare: int
     contents_to_link: int
+    periods_to_freeze: int
     backfill_seconds: float
     rate_is_measured: bool
     next: tuple[str, ...]
@@ -54,7 +55,7 @@ def before_the_migration(planned: "Sequence[PlannedStatement]", contents: Row) -
     """What is left to do with the contents of a database that has no periods."""
     owned = contents["contents"] - contents["unowned"] - contents["future"]
     verbs = ["migrate", *(["backfill"] if owned else [])] if planned else []
-    return _pending(planned, contents["contents"], owned, None, verbs)
+    return _pending(planned, (contents["contents"], owned, 0), None, verbs)
 
 
 def after_the_migration(
@@ -64,30 +65,35 @@ def after_the_migration(
     unfinished_cuts: Sequence[Row],
 ) -> Pending:
     """What is left to do, where contents of those who may get a period now count as waiting for us."""
+    from temporal_pipeline.defs.snapshots.freezing import unfrozen_periods  # noqa: PLC0415 - imports alembic
+
     to_prepare = connection.scalar(queries["contents_to_prepare"]) or 0
+    to_freeze = len(unfrozen_periods(connection))
     due = [row for row in waiting if row["reason"] is None]
     measured = connection.execute(queries["measured_linking"], {"least": ENOUGH_TO_MEASURE}).first()
     verbs = ["migrate"] if planned else []
     if any(not row["has_period"] for row in due):
         verbs.append("backfill")
-    elif due or to_prepare or unfinished_cuts:
+    elif due or to_prepare or to_freeze or unfinished_cuts:
         verbs.append("update")
     rate = float(measured.contents / measured.seconds) if measured else None
-    return _pending(planned, to_prepare, sum(row["contents"] for row in due), rate, verbs)
+    to_link = sum(row["contents"] for row in due)
+    return _pending(planned, (to_prepare, to_link, to_freeze), rate, verbs)
 
 
 def _pending(
     planned: "Sequence[PlannedStatement]",
-    to_prepare: int,
-    to_link: int,
+    work: tuple[int, int, int],
     linked_per_second: float | None,
     verbs: Sequence[str],
 ) -> Pending:
+    to_prepare, to_link, to_freeze = work
     return Pending(
         statements=len(planned),
         schema_seconds=round(sum(statement.seconds for statement in planned), 1),
         contents_to_prepare=to_prepare,
         contents_to_link=to_link,
+        periods_to_freeze=to_freeze,
         backfill_seconds=round(
             to_prepare / PREPARED_PER_SECOND + to_link / (linked_per_second or LINKED_PER_SECOND), 1
         ),

@@ -44,13 +44,13 @@ def rollback(
     dry_run: bool,
     max_wait: float,
 ) -> None:
-    """Undo a migration: with exactly one of --to legacy, --restore FILE and --drop-old.
+    """Undo a migration: with exactly one of --to legacy, --restore FILE or --drop-old.
 
     Shows what would be lost, then asks. A restore keeps the database that it replaces, under another name,
     until --drop-old.
     """
     if sum((target is not None, file is not None, drop_old)) != 1:
-        raise click.UsageError("give exactly one of --to legacy, --restore FILE and --drop-old")
+        raise click.UsageError("give exactly one of --to legacy, --restore FILE or --drop-old")
     consent = Consent(output, yes=yes, dry_run=dry_run)
     database = Database.from_environment()
     try:

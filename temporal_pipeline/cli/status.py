@@ -249,6 +249,8 @@ def _pending(pending: dict[str, Any]) -> str:
     if to_do:
         rate = "at the speed of an earlier cut" if pending["rate_is_measured"] else "at a usual speed"
         parts.append(f"{' and '.join(to_do)}, about {duration(pending['backfill_seconds'])} {rate}")
+    if pending["periods_to_freeze"]:
+        parts.append(f"snapshots, events and effectiveness of {pending['periods_to_freeze']:,} periods")
     return "; ".join(parts) or "nothing"
 
 

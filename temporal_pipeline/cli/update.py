@@ -112,7 +112,7 @@ def print_outcome(output: Output, outcome: "Outcome") -> None:
 def _extra(figures: dict[str, Any]) -> str:
     """What a step did besides writing rows."""
     statements = figures.get("statements_executed", 0)
-    return f"{statements} schema steps" if statements else ""
+    return f"{statements} schema statements; backup: {figures['backup']}" if statements else ""
 
 
 def names_in(value: str, known: set[str]) -> list[str]:

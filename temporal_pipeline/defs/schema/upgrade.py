@@ -175,7 +175,7 @@ def require_head(connection: Connection) -> None:
         lacking = f", missing: {_some(state.pending)}" if state.pending else ""
         raise PipelineError(
             f"the schema is not at {state.head} but at {at}{lacking}",
-            hint="run `temporal-pipeline update` or `alembic upgrade head`",
+            hint="run `temporal-pipeline migrate` or `alembic upgrade head`",
         )
 
 

@@ -14,7 +14,7 @@ def _complaint(connection: Connection) -> str:
     assert not is_at_head(connection)
     with pytest.raises(PipelineError) as refused:
         require_head(connection)
-    assert refused.value.hint == "run `temporal-pipeline update` or `alembic upgrade head`"
+    assert refused.value.hint == "run `temporal-pipeline migrate` or `alembic upgrade head`"
     return refused.value.message
 
 
