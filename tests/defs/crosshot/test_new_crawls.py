@@ -314,5 +314,5 @@ def test_a_run_of_the_sensor_never_migrates(
     [failure] = [event.step_failure_data for event in failed if event.step_key == "content_relevance"]
     told = str(failure.error)
     assert "the schema is not at 20260301_0300 but at no revision" in told
-    assert "remedy: run `temporal-pipeline update`" in told
+    assert "remedy: run `temporal-pipeline migrate`" in told
     assert rows(legacy_database, "SELECT to_regclass('analysis_periods') AS found")[0].found is None
