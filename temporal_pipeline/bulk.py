@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, text
 
-from temporal_pipeline.database import Database
+from temporal_pipeline.holding import Hold
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ class Chunks:
             yield piece
             start += len(piece)
 
-    def write(self, database: Database, rows: int, work: Callable[[Connection], T]) -> T:
+    def write(self, hold: Hold, rows: int, work: Callable[[Connection], T]) -> T:
         """Do `work` on so many rows in one transaction, which gives way to the application's."""
         began = 0.0
         attempts = 0
@@ -99,7 +99,7 @@ class Chunks:
             connection.execute(_LOOK_UP_ONLY)
             return work(connection)
 
-        result = database.write(attempt)
+        result = hold.write(attempt)
         self._adapt(rows, time.monotonic() - began, attempts - 1)
         return result
 

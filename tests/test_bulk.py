@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import text
@@ -10,19 +11,26 @@ from sqlalchemy import text
 from temporal_pipeline import bulk
 from temporal_pipeline.bulk import Chunks, in_parallel, page_ranges, pages_of, told_in_lines
 from temporal_pipeline.database import Database
+from temporal_pipeline.holding import Hold, hold
 from tests.crosshot_rows import add_topic
+
+
+@pytest.fixture
+def held(database: Database) -> Iterator[Hold]:
+    with hold(database, "a test", 0) as held:
+        yield held
 
 
 def test_rows_come_in_pieces_of_at_most_so_many() -> None:
     assert [list(piece) for piece in Chunks("x", most=2).of(range(5))] == [[0, 1], [2, 3], [4]]
 
 
-def test_a_slow_transaction_makes_the_next_one_smaller_and_a_fast_one_larger(database: Database) -> None:
+def test_a_slow_transaction_makes_the_next_one_smaller_and_a_fast_one_larger(held: Hold) -> None:
     chunks = Chunks("x", most=1000)
     [first, *_] = chunks.of(range(1000))
-    chunks.write(database, len(first), lambda c: c.execute(text("SELECT pg_sleep(0.2)")))
+    chunks.write(held, len(first), lambda c: c.execute(text("SELECT pg_sleep(0.2)")))
     [slowed, *_] = chunks.of(range(1000))
-    chunks.write(database, len(slowed), lambda c: None)
+    chunks.write(held, len(slowed), lambda c: None)
     [quickened, *_] = chunks.of(range(1000))
     assert len(slowed) < len(first)
     assert len(quickened) > len(slowed)
@@ -30,14 +38,14 @@ def test_a_slow_transaction_makes_the_next_one_smaller_and_a_fast_one_larger(dat
     assert chunks.longest_seconds >= 0.2
 
 
-def test_what_is_left_over_does_not_change_the_size(database: Database) -> None:
+def test_what_is_left_over_does_not_change_the_size(held: Hold) -> None:
     chunks = Chunks("x", most=1000)
     [first, *_] = chunks.of(range(1000))
-    chunks.write(database, 1, lambda c: c.execute(text("SELECT pg_sleep(0.2)")))
+    chunks.write(held, 1, lambda c: c.execute(text("SELECT pg_sleep(0.2)")))
     assert len(next(iter(chunks.of(range(1000))))) == len(first)
 
 
-def test_giving_way_is_counted_and_does_not_make_the_next_one_smaller(database: Database) -> None:
+def test_giving_way_is_counted_and_does_not_make_the_next_one_smaller(database: Database, held: Hold) -> None:
     with database.transaction() as connection:
         topic = add_topic(connection)
     rename = text("UPDATE topics SET name = 'x' WHERE id = :id")
@@ -52,7 +60,7 @@ def test_giving_way_is_counted_and_does_not_make_the_next_one_smaller(database: 
                 application.rollback()
             connection.execute(rename, {"id": topic})
 
-        chunks.write(database, len(first), work)
+        chunks.write(held, len(first), work)
     assert (chunks.count, chunks.retries) == (1, 1)
     assert len(next(iter(chunks.of(range(1000))))) >= len(first)
 

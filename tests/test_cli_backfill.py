@@ -202,7 +202,7 @@ def test_contents_that_move_while_they_are_linked_are_linked_all_the_same(
 
     def move_first(self: Linker, found: Sequence[str]) -> int:
         if not moved:
-            with self.database.transaction() as application:
+            with self.hold.database.transaction() as application:
                 application.execute(text("UPDATE contents SET source_url = source_url || '?'"))
             moved.append(len(found))
         return link(self, found)

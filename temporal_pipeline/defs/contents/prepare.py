@@ -17,6 +17,7 @@ from temporal_pipeline.database import Database, Queries
 from temporal_pipeline.defs.contents import dates, relevance
 from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity
+from temporal_pipeline.holding import Hold, hold
 
 queries = Queries(__package__)
 
@@ -123,13 +124,13 @@ def prepare_contents(
     """
     started = time.monotonic()
     report = Report(workers=workers)
-    with database.exclusive(STAGE, max_wait):
+    with hold(database, STAGE, max_wait) as held:
         with database.transaction(read_only=True) as connection:
             require_head(connection)
             pages = pages_of(connection, "contents")
         report.left = _count_unprepared(database, entities, since)
         chunks = Chunks("preparing", batch_size, total=report.left, progress=progress)
-        preparer = _Preparer(database, selection(entities, since), chunks, report)
+        preparer = _Preparer(held, selection(entities, since), chunks, report)
         for _ in range(SWEEPS):
             if not report.left:
                 break
@@ -169,7 +170,7 @@ def _count_unprepared(database: Database, entities: Sequence[Entity] | None, sin
 class _Preparer:
     """Prepares contents; its methods may be called by several threads, so that one computes while another writes."""
 
-    database: Database
+    hold: Hold
     scope: dict[str, Any]
     chunks: Chunks
     report: Report
@@ -178,7 +179,7 @@ class _Preparer:
 
     def sweep_pages(self, pages: dict[str, str]) -> None:
         """Prepare the contents in a range of pages; one that moves meanwhile is missed."""
-        with self.database.transaction(read_only=True) as connection:
+        with self.hold.database.transaction(read_only=True) as connection:
             places = connection.scalars(queries["unprepared_in_pages"], self.scope | pages).all()
         self._prepare(places)
 
@@ -187,7 +188,7 @@ class _Preparer:
         position = NO_ID
         while True:
             page = {"after": position, "batch_size": self.chunks.most}
-            with self.database.transaction(read_only=True) as connection:
+            with self.hold.database.transaction(read_only=True) as connection:
                 rows = connection.execute(queries["unprepared_page"], self.scope | page).all()
             if not rows:
                 return
@@ -197,14 +198,14 @@ class _Preparer:
     def _prepare(self, places: Sequence[str]) -> None:
         """Read and compute without holding anything, then write in one short transaction."""
         for piece in self.chunks.of(places):
-            with self.database.transaction(read_only=True) as connection:
+            with self.hold.database.transaction(read_only=True) as connection:
                 rows = connection.execute(
                     queries["read_contents"],
                     {"places": list(piece), "characters": CHARACTERS_READ, "date_keys": list(dates.KEYS)},
                 ).all()
                 self._learn_keywords(connection, rows)
             answers = [_answer(row, self.keywords.get(row.topic_id)) for row in rows]
-            written = self.chunks.write(self.database, len(answers), partial(_write, answers=answers))
+            written = self.chunks.write(self.hold, len(answers), partial(_write, answers=answers))
             self.chunks.add(len(written))
             with self._reporting:
                 for answer in written:

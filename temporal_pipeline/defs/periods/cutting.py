@@ -17,6 +17,8 @@ from temporal_pipeline.defs.periods.closing import Draft, close, discard
 from temporal_pipeline.defs.periods.linking import Cut, link_due
 from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity
+from temporal_pipeline.errors import PipelineError
+from temporal_pipeline.holding import Hold, hold
 
 queries = Queries(__package__)
 
@@ -88,14 +90,14 @@ def perform_cut(
     this; another one waits `max_wait` seconds, then raises PipelineError with exit code 5. `progress` is told
     of contents `linking` and of periods `closing`, from any thread.
     """
-    cutter = _Cutter(database, run_id, batch_size, progress, Effort(workers))
-    with database.exclusive(STAGE, max_wait):
+    with hold(database, STAGE, max_wait) as held:
+        cutter = _Cutter(held, run_id, batch_size, progress, Effort(workers))
         with database.transaction() as connection:
             require_head(connection)
             unfinished = [Cut(*row) for row in connection.execute(queries["unfinished_cuts"])]
         for cut in unfinished:
             cutter.finish(cut)
-        own = database.write(lambda c: _begin(c, run_id, entities, since, automatic))
+        own = held.write(lambda c: _begin(c, run_id, entities, since, automatic))
         if own is not None:
             cutter.finish(own)
     with database.transaction(read_only=True) as connection:
@@ -180,7 +182,7 @@ def _discard_vanished(connection: Connection, cut: Cut) -> None:
 class _Cutter:
     """What the cuts of one call have in common."""
 
-    database: Database
+    hold: Hold
     run_id: str
     batch_size: int
     progress: Progress
@@ -191,22 +193,22 @@ class _Cutter:
         """Link what is due and close every draft."""
         started = time.monotonic()
         chunks = link_due(
-            self.database,
+            self.hold,
             cut,
             batch_size=self.batch_size,
             workers=self.effort.workers,
             progress=self.progress,
         )
         self.effort.add(chunks)
-        self.database.write(lambda connection: _discard_vanished(connection, cut))
+        self.hold.write(lambda connection: _discard_vanished(connection, cut))
         linked = time.monotonic()
         self._close_drafts(cut)
-        self.database.write(lambda connection: _note_end(connection, cut, self.run_id))
+        self.hold.write(lambda connection: _note_end(connection, cut, self.run_id))
         self.effort.linking_seconds += linked - started
         self.effort.closing_seconds += time.monotonic() - linked
 
     def _close_drafts(self, cut: Cut) -> None:
-        with self.database.transaction(read_only=True) as connection:
+        with self.hold.database.transaction(read_only=True) as connection:
             drafts = connection.execute(queries["open_drafts"], {"cut": cut.id}).all()
         closing = Chunks("closing", most=1, total=len(drafts), progress=self.progress)
 
@@ -225,14 +227,19 @@ class _Cutter:
             if row.older_is_open:
                 raise RuntimeError("an earlier period of it is still open")
             self._close_patiently(draft)
+        except PipelineError:
+            # The run's own end: it has lost its lock, or the server.
+            raise
         except Exception as error:
-            self.failed.append((entity, problems.record(self.database, STAGE, entity, error, self.run_id)))
+            self.failed.append(
+                (entity, problems.record(self.hold.database, STAGE, entity, error, self.run_id))
+            )
 
     def _close_patiently(self, draft: Draft) -> None:
         for _ in range(CLOSING_ATTEMPTS - 1):
             try:
-                self.database.write(lambda connection: close(connection, draft, self.run_id))
+                self.hold.write(lambda connection: close(connection, draft, self.run_id))
             except IntegrityError:
                 continue
             return
-        self.database.write(lambda connection: close(connection, draft, self.run_id))
+        self.hold.write(lambda connection: close(connection, draft, self.run_id))

@@ -1,9 +1,8 @@
 """Linking contents to the draft periods of a cut, millions of them beside a crawler that goes on writing."""
 
-import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,7 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from temporal_pipeline.bulk import Chunks, Progress, in_parallel, no_progress, page_ranges, pages_of
-from temporal_pipeline.database import Database, Queries
+from temporal_pipeline.database import Queries
+from temporal_pipeline.holding import Hold
 
 queries = Queries(__package__)
 
@@ -39,13 +39,11 @@ class Position(NamedTuple):
 class Linker:
     """Links the due contents of one cut. Its methods may be called by several threads of one process."""
 
-    database: Database
+    hold: Hold
     cut: Cut
     chunks: Chunks
     # Whether the application has made periods of its own for entities of this cut.
     has_application_periods: bool
-    # Two threads must not make the draft of the same owner.
-    _making_drafts: threading.Lock = field(default_factory=threading.Lock)
 
     def sweep_pages(self, pages: int, workers: int) -> None:
         """Link what is due in the first `pages` pages of contents, range by range.
@@ -55,7 +53,7 @@ class Linker:
         """
 
         def work(pages: dict[str, str]) -> None:
-            with self.database.transaction(read_only=True) as connection:
+            with self.hold.database.transaction(read_only=True) as connection:
                 found = connection.scalars(queries["due_in_pages"], self._parameters | pages).all()
             self.link(found)
 
@@ -74,7 +72,7 @@ class Linker:
         linked = 0
         for piece in self.chunks.of(rows):
             while True:
-                outcome = self.chunks.write(self.database, len(piece), partial(self._link, rows=piece))
+                outcome = self.chunks.write(self.hold, len(piece), partial(self._link, rows=piece))
                 linked += outcome.linked
                 self.chunks.add(outcome.linked)
                 if not outcome.types:
@@ -86,7 +84,7 @@ class Linker:
         after: Position | None = Position(BEGINNING, NO_ID)
         while after is not None:
             page = {"after_time": after.crawled_at, "after_id": after.id, "batch_size": self.chunks.most}
-            with self.database.transaction(read_only=True) as connection:
+            with self.hold.database.transaction(read_only=True) as connection:
                 row = connection.execute(queries["due_page"], self._parameters | page).one()
             after = None if row.last_id is None else Position(row.last_time, row.last_id)
             yield row.places
@@ -104,31 +102,40 @@ class Linker:
         return outcome
 
     def _make_drafts(self, types: Sequence[str], ids: Sequence[uuid.UUID]) -> None:
-        parameters = {"cut": self.cut.id, "instant": self.cut.instant, "types": types, "ids": ids}
-        with self._making_drafts:
-            self.database.write(
-                lambda connection: connection.execute(queries["insert_missing_drafts"], parameters)
-            )
+        self.hold.write(partial(make_drafts, cut=self.cut, types=types, ids=ids))
 
     @property
     def _parameters(self) -> dict[str, Any]:
         return {"cut": self.cut.id, "instant": self.cut.instant, "since": self.cut.since}
 
 
+def make_drafts(connection: Connection, cut: Cut, types: Sequence[str], ids: Sequence[uuid.UUID]) -> None:
+    """Make the drafts of a cut that owners, given by types and ids, still lack.
+
+    Who does it first makes the others wait, and they find it done: contents may point to no draft of which
+    the cut does not know.
+    """
+    connection.execute(queries["make_drafts_alone"], {"cut": cut.id})
+    connection.execute(
+        queries["insert_missing_drafts"],
+        {"cut": cut.id, "instant": cut.instant, "types": types, "ids": ids},
+    )
+
+
 def link_due(
-    database: Database, cut: Cut, *, batch_size: int, workers: int, progress: Progress = no_progress
+    hold: Hold, cut: Cut, *, batch_size: int, workers: int, progress: Progress = no_progress
 ) -> Chunks:
     """Link all due contents of a cut to drafts, which are made where they are missing.
 
     Many are linked page by page by several workers, then the rest, and few from the start, through the index
     of unlinked contents, until a sweep over it finds none. What the application holds all the time is left.
     """
-    with database.transaction(read_only=True) as connection:
+    with hold.database.transaction(read_only=True) as connection:
         parameters = {"cut": cut.id, "instant": cut.instant, "since": cut.since}
         due = connection.execute(queries["due_of_cut"], parameters).one()
         pages = pages_of(connection, "contents")
     chunks = Chunks("linking", batch_size, total=due.contents, progress=progress)
-    linker = Linker(database, cut, chunks, due.has_application_periods)
+    linker = Linker(hold, cut, chunks, due.has_application_periods)
     # As long as there is one in every page, reading all pages is no waste.
     if due.contents >= pages:
         linker.sweep_pages(pages, workers)

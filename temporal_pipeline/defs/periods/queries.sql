@@ -99,12 +99,12 @@ FROM unnest(CAST(:types AS text[]), CAST(:ids AS uuid[])) AS chosen (entity_type
 ANALYZE temporal_pipeline.period_cut;
 
 -- name: due_of_cut
--- How many contents a cut has to link, and whether the application has active periods of its own for its entities.
+-- How many contents a cut has to link: those of owners whose period it has not closed yet; and whether the application has active periods of its own for its entities.
 SELECT (
     SELECT count(*)
     FROM contents c
     JOIN temporal_pipeline.period_cut k
-      ON k.cut_id = CAST(:cut AS bigint) AND k.ready
+      ON k.cut_id = CAST(:cut AS bigint) AND k.ready AND k.closed_by IS NULL
      AND k.entity_type = CASE WHEN c.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
      AND k.entity_id = coalesce(c.topic_id, c.user_id)
     WHERE c.analysis_period_id IS NULL
@@ -114,7 +114,7 @@ SELECT (
 ) AS contents, EXISTS (
     SELECT FROM temporal_pipeline.period_cut k
     JOIN analysis_periods p ON p.entity_type = k.entity_type AND p.entity_id = k.entity_id AND p.status = 'active'
-    WHERE k.cut_id = CAST(:cut AS bigint) AND k.ready
+    WHERE k.cut_id = CAST(:cut AS bigint) AND k.ready AND k.closed_by IS NULL
       AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id)
 ) AS has_application_periods;
 
@@ -128,7 +128,7 @@ FROM (
     OFFSET 0
 ) c
 JOIN temporal_pipeline.period_cut k
-  ON k.cut_id = CAST(:cut AS bigint) AND k.ready
+  ON k.cut_id = CAST(:cut AS bigint) AND k.ready AND k.closed_by IS NULL
  AND k.entity_type = CASE WHEN c.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
  AND k.entity_id = coalesce(c.topic_id, c.user_id)
 WHERE c.analysis_period_id IS NULL
@@ -152,7 +152,7 @@ WITH page AS MATERIALIZED (
     SELECT page.id
     FROM page
     JOIN temporal_pipeline.period_cut k
-      ON k.cut_id = CAST(:cut AS bigint) AND k.ready
+      ON k.cut_id = CAST(:cut AS bigint) AND k.ready AND k.closed_by IS NULL
      AND k.entity_type = CASE WHEN page.topic_id IS NOT NULL THEN 'topic' ELSE 'user' END
      AND k.entity_id = coalesce(page.topic_id, page.user_id)
 )
@@ -192,7 +192,9 @@ WITH held AS MATERIALIZED (
           )
     ) application ON true
     WHERE c.analysis_period_id IS NULL
-      AND CASE WHEN c.topic_id IS NOT NULL THEN t.ready ELSE u.ready END
+      -- A resumed cut adds nothing to what it has closed: what came since is the next cut's.
+      AND u.closed_by IS NULL
+      AND CASE WHEN c.topic_id IS NOT NULL THEN t.ready AND t.closed_by IS NULL ELSE u.ready END
       AND c.crawled_at <= CAST(:instant AS timestamptz)
       AND c.crawled_at >= coalesce(CAST(:since AS timestamptz), '0001-01-02')
       -- Not EXISTS, which the planner may answer by reading the whole table.
@@ -218,6 +220,10 @@ WITH held AS MATERIALIZED (
 SELECT count(*) AS linked, array_agg(id) FILTER (WHERE claimed) AS claimed,
        ARRAY(SELECT entity_type FROM missing) AS types, ARRAY(SELECT entity_id FROM missing) AS ids
 FROM linked;
+
+-- name: make_drafts_alone
+-- Nobody else makes drafts of a cut until the transaction ends. What comes after it sees what others have made.
+SELECT id FROM temporal_pipeline.cut WHERE id = CAST(:cut AS bigint) FOR NO KEY UPDATE;
 
 -- name: insert_missing_drafts
 -- A draft period for every owner that has none in this cut yet; constraints apply to active periods only.
@@ -301,15 +307,20 @@ JOIN analysis_periods p ON p.id = k.period_id AND p.status = 'draft'
 JOIN temporal_pipeline.entity e ON e.entity_type = k.entity_type AND e.entity_id = k.entity_id;
 
 -- name: finish_cut
--- A cut is finished when no draft of it is left.
+-- A cut is finished when no draft of it is left; how many contents the application held counts for the others too.
 UPDATE temporal_pipeline.cut c
-SET finished_at = clock_timestamp(), finished_by = CAST(:run_id AS text), held = CAST(:held AS int)
+SET finished_at = CASE WHEN NOT still.open THEN clock_timestamp() END,
+    finished_by = CASE WHEN NOT still.open THEN CAST(:run_id AS text) END,
+    held = CAST(:held AS int)
+FROM (
+    SELECT EXISTS (
+        SELECT FROM temporal_pipeline.period_cut k
+        JOIN analysis_periods p ON p.id = k.period_id AND p.status = 'draft'
+        WHERE k.cut_id = CAST(:cut AS bigint)
+    ) AS open
+) still
 WHERE c.id = CAST(:cut AS bigint) AND c.finished_at IS NULL
-  AND NOT EXISTS (
-      SELECT FROM temporal_pipeline.period_cut k
-      JOIN analysis_periods p ON p.id = k.period_id AND p.status = 'draft'
-      WHERE k.cut_id = c.id
-  );
+  AND (NOT still.open OR c.held <> CAST(:held AS int));
 
 -- name: periods_of_run
 -- The periods that a run closed, of its own cut or of an earlier one that it finished.

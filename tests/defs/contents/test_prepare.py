@@ -1,18 +1,23 @@
 """Preparing contents in a database that the application goes on using."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from temporal_pipeline.database import Database
+from temporal_pipeline.defs.contents import prepare
 from temporal_pipeline.defs.contents.dates import NO_DATE, TOO_EARLY, UNREADABLE
 from temporal_pipeline.defs.contents.prepare import prepare_contents, queries, unprepared_contents
 from temporal_pipeline.defs.contents.relevance import METHOD, NO_TEXT, NO_TOPIC, Keywords
 from temporal_pipeline.entities import find_entities
+from temporal_pipeline.errors import PipelineError
 from tests.crosshot_rows import add_content, add_topic, add_user, at
+from tests.defs.periods.world import end_session_with_lock
+from tests.operations.doctor.pooling_proxy import PoolingProxy
 
 PUBLISHED = datetime(2026, 1, 4, 23, tzinfo=UTC)
 
@@ -210,10 +215,10 @@ def test_a_run_that_dies_is_continued(database: Database, monkeypatch: pytest.Mo
     write = Database.write
     calls = iter([False, False, True])
 
-    def die_in_the_third_batch(self: Database, work: Any) -> Any:
+    def die_in_the_third_batch(self: Database, work: Any, **options: Any) -> Any:
         if next(calls):
             raise KeyboardInterrupt
-        return write(self, work)
+        return write(self, work, **options)
 
     with monkeypatch.context() as dying:
         dying.setattr(Database, "write", die_in_the_third_batch)
@@ -246,3 +251,32 @@ def test_the_work_is_found_through_its_index(database: Database) -> None:
             },
         )
         assert "idx_contents_unprepared" in "\n".join(plan.scalars())
+
+
+def test_a_run_that_loses_its_lock_stops_before_it_writes_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.transaction() as connection:
+        for _ in range(4):
+            add_content(connection, topic=add_topic(connection))
+    write = prepare._write
+
+    def lose_it_after_the_first(connection: Connection, answers: Sequence[Any]) -> Any:
+        end_session_with_lock(database)
+        return write(connection, answers)
+
+    monkeypatch.setattr(prepare, "_write", lose_it_after_the_first)
+    with pytest.raises(PipelineError, match="ended the session that held the lock on contents") as lost:
+        prepare_contents(database, batch_size=2, workers=1)
+    assert lost.value.exit_code == 5
+    monkeypatch.undo()
+    assert prepare_contents(database).rows_written == 2
+
+
+def test_a_pooler_that_shares_sessions_is_refused(database: Database) -> None:
+    with (
+        PoolingProxy(database) as proxy,
+        pytest.raises(PipelineError, match="a pooler in transaction or statement mode") as refused,
+    ):
+        prepare_contents(proxy.database)
+    assert refused.value.exit_code == 5

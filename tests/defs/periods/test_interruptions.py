@@ -160,8 +160,8 @@ class _DyingDatabase(Database):
         super().__init__(url)
         self._writes_left = writes
 
-    def write(self, work):  # type: ignore[no-untyped-def]
+    def write(self, work, **options):  # type: ignore[no-untyped-def]
         if self._writes_left == 0:
             raise _Killed
         self._writes_left -= 1
-        return super().write(work)
+        return super().write(work, **options)

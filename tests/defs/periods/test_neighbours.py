@@ -3,12 +3,13 @@
 from sqlalchemy import text
 
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.periods import cutting, linking
+from temporal_pipeline.defs.periods import cutting
 from temporal_pipeline.defs.snapshots.freezing import freeze_periods
 from tests.crosshot_rows import add_content, add_topic, add_user, at, mark_prepared
 from tests.defs.periods.world import (
     application_period,
     cut,
+    link,
     members,
     periods_of,
     pointer,
@@ -42,7 +43,7 @@ def test_a_period_that_the_application_closes_meanwhile_wins(database: Database)
         mark_prepared(c)
         begun = cutting._begin(c, "run", None, None, False)
     assert begun is not None
-    linking.link_due(database, begun, batch_size=100, workers=2)
+    link(database, begun)
     with database.transaction() as c:
         theirs = application_period(c, topic, number=0, start=at(0), end=at(5))
     report = cutting.perform_cut(database, "another run")
@@ -60,7 +61,7 @@ def test_a_draft_that_the_application_emptied_is_gone(database: Database) -> Non
         mark_prepared(c)
         begun = cutting._begin(c, "run", None, None, False)
     assert begun is not None
-    linking.link_due(database, begun, batch_size=100, workers=2)
+    link(database, begun)
     with database.transaction() as c:
         theirs = application_period(c, topic, number=0, start=at(0), end=at(5))
     cutting.perform_cut(database, "run")
@@ -76,7 +77,7 @@ def test_the_contents_of_an_entity_that_vanishes_go_to_their_other_owner(databas
         mark_prepared(c)
         begun = cutting._begin(c, "run", None, None, False)
     assert begun is not None
-    linking.link_due(database, begun, batch_size=100, workers=2)
+    link(database, begun)
     with database.transaction() as c:
         c.execute(text("DELETE FROM topics WHERE id = :topic"), {"topic": topic})
     cutting.perform_cut(database, "run")

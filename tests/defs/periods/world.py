@@ -8,6 +8,8 @@ from sqlalchemy import Connection, Row, text
 
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.periods.cutting import CutReport, perform_cut
+from temporal_pipeline.defs.periods.linking import Cut, link_due
+from temporal_pipeline.holding import hold
 from tests.crosshot_rows import mark_prepared
 
 
@@ -90,3 +92,21 @@ def refuse_periods_of(connection: Connection, topic: uuid.UUID) -> None:
             CREATE TRIGGER refuse BEFORE UPDATE ON analysis_periods FOR EACH ROW EXECUTE FUNCTION refuse();
         """)
     )
+
+
+def end_session_with_lock(database: Database) -> None:
+    """As an administrator or a failover does; returns when it is gone."""
+    having = (
+        "FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with database.engine.connect() as administrator:
+        administrator.execute(text(f"SELECT pg_terminate_backend(pid) {having}"))
+        while administrator.execute(text(f"SELECT {having}")).rowcount:
+            pass
+
+
+def link(database: Database, begun: Cut) -> None:
+    """The first half of a cut."""
+    with hold(database, "periods", 0) as held:
+        link_due(held, begun, batch_size=100, workers=2)
