@@ -16,7 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.dml import UpdateBase
 
-from temporal_pipeline.database import Database, locked_against_readers
+from temporal_pipeline.blockers import locked_against_readers
+from temporal_pipeline.database import Database
 from temporal_pipeline.defs.schema import offline
 from temporal_pipeline.defs.schema.apply import apply, in_the_server_s_words, remedy_for_rights
 from temporal_pipeline.defs.schema.definition.model import HEAD

@@ -17,11 +17,15 @@ T = TypeVar("T")
 # takes time from the application.
 WORKERS = 2
 # Whoever wants a row that a transaction has waits for the rest of it; people notice from 100 ms on.
-TARGET_SECONDS = 0.08
+# A piece may be half as large again as it should be.
+TARGET_SECONDS = 0.06
 FIRST_ROWS = 250
 LEAST_ROWS = 25
-# One megabyte: reading it takes a few milliseconds, and the rows found in it fit into memory.
-PAGES_AT_ONCE = 128
+# Four megabytes: reading them takes some ten milliseconds, the places found in them fit into memory, and they
+# are several transactions, so that the last one of them is hardly ever a small one.
+PAGES_AT_ONCE = 512
+# Reading a page in order costs a tenth of looking up a row anywhere, and several workers can do it.
+PAGES_WORTH_A_ROW = 10
 
 # Told with the name of what is being done, and how much of how much is done.
 Progress = Callable[[str, int, int], None]
@@ -83,24 +87,30 @@ class Chunks:
     def of(self, rows: Sequence[T]) -> Iterator[Sequence[T]]:
         """`rows` in pieces, each for one transaction."""
         start = 0
-        while start < len(rows):
-            piece = rows[start : start + min(self._rows, self.most)]
-            yield piece
-            start += len(piece)
+        while left := len(rows) - start:
+            # About equal pieces: each transaction costs something whatever it writes.
+            pieces = max(1, round(left / min(self._rows, self.most)))
+            size = min(-(-left // pieces), self.most)
+            yield rows[start : start + size]
+            start += size
 
-    def write(self, hold: Hold, rows: int, work: Callable[[Connection], T]) -> T:
-        """Do `work` on so many rows in one transaction, which gives way to the application's."""
+    def write(self, hold: Hold, work: Callable[[Connection], tuple[int, T]]) -> T:
+        """Do `work`, which says how many rows it wrote, in one transaction, which gives way to the application's.
+
+        Its commit does not wait for the disk.
+        """
         began = 0.0
         attempts = 0
 
-        def attempt(connection: Connection) -> T:
+        def attempt(connection: Connection) -> tuple[int, T]:
             nonlocal began, attempts
             began, attempts = time.monotonic(), attempts + 1
             connection.execute(_LOOK_UP_ONLY)
             return work(connection)
 
-        result = hold.write(attempt)
+        rows, result = hold.write(attempt, durable=False)
         self._adapt(rows, time.monotonic() - began, attempts - 1)
+        self.add(rows)
         return result
 
     def add(self, rows: int) -> None:
@@ -114,7 +124,7 @@ class Chunks:
             self.count += 1
             self.retries += retries
             self.longest_seconds = max(self.longest_seconds, seconds)
-            # What is left over at the end of a range says little of a whole piece.
+            # What is left over, or was held by the application, says little of a whole piece.
             if rows >= min(self._rows, self.most) // 2:
                 change = min(max(TARGET_SECONDS / max(seconds, 0.001), 0.5), 2.0)
                 self._rows = max(LEAST_ROWS, min(int(rows * change), self.most))

@@ -3,16 +3,17 @@
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from importlib import resources
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, TextClause, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Row, TextClause, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
+from temporal_pipeline.blockers import HeldUp, blockers_of, locked_against_readers
 from temporal_pipeline.embedded import Attachment, attach
 from temporal_pipeline.errors import PipelineError
 from temporal_pipeline.settings import Settings
@@ -32,8 +33,10 @@ GAVE_WAY = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
 )
-# Together about fifteen seconds.
-GIVE_WAY_TIMES = 60
+GIVE_WAY_SECONDS = 15.0
+# As many workers as `backfill` may have, the session of the lock, and one to ask who is in the way: what the
+# pool has beyond its size it opens and closes each time.
+CONNECTIONS = 10
 
 
 def normalise_url(url: str, variable: str = "DATABASE_URL") -> str:
@@ -115,6 +118,7 @@ class Database:
             self.url,
             # A server that was restarted between two runs of the daemon must not fail the second one.
             pool_pre_ping=True,
+            pool_size=CONNECTIONS,
             connect_args={
                 "application_name": "temporal_pipeline",
                 "connect_timeout": 10,
@@ -150,38 +154,47 @@ class Database:
                     raise
                 raise locked_against_readers(connection) from error
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(
+        self, work: Callable[[Connection], T], *, max_wait: float = GIVE_WAY_SECONDS, durable: bool = True
+    ) -> T:
         """Run `work` in a short transaction beside a live application, and again if the two got in each
         other's way.
 
         A lock is waited for no longer than 100 ms: nobody waits longer for what our transaction holds
         meanwhile, and as PostgreSQL looks for deadlocks after 1 s, it is always we who give way, never the
-        application. Raises PipelineError (exit code 5) when it gave way 60 times.
+        application. Not `durable`: the commit does not wait for the disk, so that the application waits less
+        for what we hold; if the server crashes within a second, the transaction is undone as a whole, with
+        all later ones, unless a durable one came after it.
+        Raises HeldUp, which names the blockers, when it goes on giving way for `max_wait` seconds.
         """
-        for attempt in range(1, GIVE_WAY_TIMES + 1):
+        deadline = time.monotonic() + max_wait
+        is_last = False
+        while True:
+            blockers: Sequence[Row[Any]] = ()
             try:
                 with self.transaction() as connection:
-                    connection.execute(_LOCK_TIMEOUT)
-                    return work(connection)
+                    connection.execute(_GIVE_WAY, {"durable": durable})
+                    if not is_last:
+                        return work(connection)
+                    with blockers_of(connection) as blockers:
+                        return work(connection)
             except DBAPIError as error:
                 if not isinstance(error.orig, GAVE_WAY):
                     raise
-                if attempt == GIVE_WAY_TIMES:
-                    raise PipelineError(
-                        f"other transactions held the rows for too long: {_reason(error)}",
-                        hint="find them in pg_stat_activity, let them finish, and run the same command again",
-                        exit_code=5,
-                    ) from error
-                time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - jitter, not a secret
-        raise AssertionError("unreachable")
+                if is_last:
+                    raise HeldUp(blockers, _reason(error)) from error
+            time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - jitter, not a secret
+            is_last = time.monotonic() >= deadline
 
     @contextmanager
     def exclusive(self, concern: str, wait_seconds: float = 30) -> Iterator[Connection]:
         """Be the only process that does `concern`, across machines, until the block ends or the process dies.
 
         Yields the connection that holds the lock, in AUTOCOMMIT: who works on it cannot lose the one without
-        the other. The lock is polled: a connection that waits inside PostgreSQL for an advisory lock holds a
-        snapshot, and CREATE INDEX CONCURRENTLY waits for every snapshot.
+        the other. The server may end it while other connections go on: who works on those asks whether it is
+        still there, as `holding.Hold` does.
+        The lock is polled: a connection that waits inside PostgreSQL for an advisory lock holds a snapshot, and
+        CREATE INDEX CONCURRENTLY waits for every snapshot.
         Raises PipelineError (exit code 5) that names the holder when the lock is not free in `wait_seconds`.
         """
         with self._connect() as connection:
@@ -234,24 +247,18 @@ def _prepare_session(connection: psycopg.Connection[tuple[object, ...]], _: obje
     """Settings of a session. A pooler would refuse them among the options of the connection."""
     connection.autocommit = True
     # The connection that holds a lock is idle for as long as the work takes.
-    connection.execute("SET timezone = 'UTC'; SET idle_session_timeout = 0")
+    # Compiling a statement takes longer than most of ours.
+    connection.execute("SET timezone = 'UTC'; SET idle_session_timeout = 0; SET jit = off")
     connection.autocommit = False
 
 
-_LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '100ms'")
+_GIVE_WAY = text("""
+    SELECT set_config('lock_timeout', '100ms', true),
+           set_config('synchronous_commit', CASE WHEN CAST(:durable AS boolean)
+                      THEN current_setting('synchronous_commit') ELSE 'off' END, true)
+""")
 # Only a lock that forbids reading can make a reader wait; nobody should hold one for long.
 _READERS_LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '5s'")
-_LOCKED_AGAINST_READERS = text(r"""
-    SELECT CAST(l.relation AS regclass) AS table_name, l.pid,
-           coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float AS age,
-           left(regexp_replace(regexp_replace(a.query, '\s+', ' ', 'g'), '(password )''[^'']*''?', '\1…', 'gi'), 120)
-               AS query
-    FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted
-      AND l.pid IS DISTINCT FROM pg_backend_pid()
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    ORDER BY age DESC LIMIT 3
-""")
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(CAST(:space AS int), hashtext(CAST(:concern AS text)))")
 _UNLOCK = text("SELECT pg_advisory_unlock(CAST(:space AS int), hashtext(CAST(:concern AS text)))")
 _LOCK_HOLDER = text("""
@@ -261,18 +268,6 @@ _LOCK_HOLDER = text("""
       AND l.objid = CAST((hashtext(CAST(:concern AS text))::bigint & 4294967295) AS oid)
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
-
-
-def locked_against_readers(connection: Connection) -> PipelineError:
-    """What to tell when a reader has waited for too long: who holds a lock that forbids reading."""
-    with connection.engine.connect() as other:
-        holders = other.execute(_LOCKED_AGAINST_READERS).all()
-    who = "; ".join(f"{row.table_name} by pid {row.pid}, {row.age:.0f} s: {row.query}" for row in holders)
-    return PipelineError(
-        f"somebody locks a table against readers: {who or 'it is gone by now'}",
-        hint="end that transaction or wait for it, then run the same command again",
-        exit_code=5,
-    )
 
 
 def _reason(error: DBAPIError) -> str:

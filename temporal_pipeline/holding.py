@@ -21,23 +21,25 @@ class Hold:
     """The lock on a concern, and the way to write while it lasts. May be shared by threads.
 
     `connection` is the session that has the lock. The server may end it (a failover, an administrator) while
-    other connections of ours go on: then another run may be at work already.
+    other connections of ours go on: then another run may be at work already. `max_wait`: for how many seconds
+    a transaction gives way before it gives up.
     """
 
     database: Database
     concern: str
     connection: Connection
+    max_wait: float
     _asking: threading.Lock = field(default_factory=threading.Lock)
     _is_lost: bool = False
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run `work` as `Database.write` does. Raises PipelineError (exit code 5) when the lock is lost."""
 
         def attempt(connection: Connection) -> T:
             self.confirm()
             return work(connection)
 
-        return self.database.write(attempt)
+        return self.database.write(attempt, max_wait=self.max_wait, durable=durable)
 
     def confirm(self) -> None:
         """Raise PipelineError (exit code 5) unless the session that has the lock is still there."""
@@ -65,4 +67,4 @@ def hold(database: Database, concern: str, max_wait: float) -> Iterator[Hold]:
     """
     refuse_transaction_pooler(database)
     with database.exclusive(concern, max_wait) as connection:
-        yield Hold(database, concern, connection)
+        yield Hold(database, concern, connection, max_wait)

@@ -25,23 +25,35 @@ def test_rows_come_in_pieces_of_at_most_so_many() -> None:
     assert [list(piece) for piece in Chunks("x", most=2).of(range(5))] == [[0, 1], [2, 3], [4]]
 
 
+def test_pieces_are_about_equal() -> None:
+    assert [len(piece) for piece in Chunks("x", most=1000).of(range(900))] == [225, 225, 225, 225]
+    assert [len(piece) for piece in Chunks("x", most=1000).of(range(260))] == [260]
+
+
+def test_a_chunk_does_not_wait_for_the_disk(held: Hold) -> None:
+    setting = text("SHOW synchronous_commit")
+    assert Chunks("x", most=1).write(held, lambda c: (1, c.execute(setting).scalar_one())) == "off"
+    assert held.write(lambda c: c.execute(setting).scalar_one()) == "on"
+
+
 def test_a_slow_transaction_makes_the_next_one_smaller_and_a_fast_one_larger(held: Hold) -> None:
     chunks = Chunks("x", most=1000)
     [first, *_] = chunks.of(range(1000))
-    chunks.write(held, len(first), lambda c: c.execute(text("SELECT pg_sleep(0.2)")))
+    chunks.write(held, lambda c: (len(first), c.execute(text("SELECT pg_sleep(0.2)"))))
     [slowed, *_] = chunks.of(range(1000))
-    chunks.write(held, len(slowed), lambda c: None)
+    chunks.write(held, lambda c: (len(slowed), None))
     [quickened, *_] = chunks.of(range(1000))
     assert len(slowed) < len(first)
     assert len(quickened) > len(slowed)
-    assert chunks.count == 2
+    assert (chunks.count, chunks.done) == (2, len(first) + len(slowed))
     assert chunks.longest_seconds >= 0.2
 
 
-def test_what_is_left_over_does_not_change_the_size(held: Hold) -> None:
+@pytest.mark.parametrize("rows", [0, 1])
+def test_what_is_left_over_or_found_nothing_to_do_does_not_change_the_size(held: Hold, rows: int) -> None:
     chunks = Chunks("x", most=1000)
     [first, *_] = chunks.of(range(1000))
-    chunks.write(held, 1, lambda c: c.execute(text("SELECT pg_sleep(0.2)")))
+    chunks.write(held, lambda c: (rows, None))
     assert len(next(iter(chunks.of(range(1000))))) == len(first)
 
 
@@ -59,8 +71,9 @@ def test_giving_way_is_counted_and_does_not_make_the_next_one_smaller(database: 
             if next(attempts) == 1:
                 application.rollback()
             connection.execute(rename, {"id": topic})
+            return len(first), None
 
-        chunks.write(held, len(first), work)
+        chunks.write(held, work)
     assert (chunks.count, chunks.retries) == (1, 1)
     assert len(next(iter(chunks.of(range(1000))))) >= len(first)
 
@@ -93,7 +106,7 @@ def test_the_first_error_ends_all() -> None:
 
 def test_ranges_cover_all_pages_once(database: Database) -> None:
     with database.transaction() as connection:
-        connection.execute(text("CREATE TABLE long AS SELECT n FROM generate_series(1, 60000) n"))
+        connection.execute(text("CREATE TABLE long AS SELECT n FROM generate_series(1, 200000) n"))
         pages = pages_of(connection, "long")
         counts = [
             connection.scalar(
@@ -106,7 +119,7 @@ def test_ranges_cover_all_pages_once(database: Database) -> None:
         ]
     assert pages > bulk.PAGES_AT_ONCE
     assert len(counts) > 1
-    assert sum(counts) == 60_000
+    assert sum(counts) == 200_000
 
 
 def test_lines_tell_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch) -> None:

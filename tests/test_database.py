@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from temporal_pipeline.blockers import HeldUp
 from temporal_pipeline.database import Database, Queries, as_libpq_reads_it, normalise_url
 from temporal_pipeline.errors import PipelineError
 from tests.crosshot_rows import add_topic
@@ -114,6 +115,29 @@ def test_write_gives_way_and_tries_again(database: Database) -> None:
     assert attempts == 2
     with database.transaction() as connection:
         assert connection.scalar(text("SELECT name FROM topics")) == "ours"
+
+
+def test_who_held_rows_for_too_long_is_named(database: Database) -> None:
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+    rename = text("UPDATE topics SET name = 'theirs' WHERE id = :topic")
+    with database.engine.connect() as application:
+        pid = application.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        application.execute(rename, {"topic": topic})
+        with pytest.raises(
+            HeldUp, match=f"held the rows for too long: pid {pid}, .*UPDATE topics"
+        ) as held_up:
+            database.write(lambda connection: connection.execute(rename, {"topic": topic}), max_wait=0)
+    assert (held_up.value.by_rows, held_up.value.exit_code) == (True, 5)
+
+
+def test_who_held_a_table_for_too_long_is_named_and_no_password_of_theirs(database: Database) -> None:
+    with database.engine.connect() as application:
+        application.execute(text("LOCK TABLE topics /* password 'secret' */ IN EXCLUSIVE MODE"))
+        with pytest.raises(HeldUp, match="held the table topics for too long: pid .*LOCK TABLE") as held_up:
+            database.write(add_topic, max_wait=0)
+    assert not held_up.value.by_rows
+    assert "secret" not in str(held_up.value)
 
 
 def test_write_passes_on_what_is_not_about_locks(database: Database) -> None:

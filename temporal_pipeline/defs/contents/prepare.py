@@ -12,7 +12,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from temporal_pipeline.bulk import WORKERS, Chunks, Progress, in_parallel, no_progress, page_ranges, pages_of
+from temporal_pipeline.bulk import (
+    PAGES_WORTH_A_ROW,
+    WORKERS,
+    Chunks,
+    Progress,
+    in_parallel,
+    no_progress,
+    page_ranges,
+    pages_of,
+)
 from temporal_pipeline.database import Database, Queries
 from temporal_pipeline.defs.contents import dates, relevance
 from temporal_pipeline.defs.schema.upgrade import require_head
@@ -25,19 +34,21 @@ STAGE = "contents"
 # The first sweep takes everything, the others what the application had locked meanwhile; what arrives later
 # is the next run's.
 SWEEPS = 3
-# No keyword first occurs later in a text that deserves a score, and a batch's memory stays bounded.
-CHARACTERS_READ = 20_000
+# No keyword first occurs later in a text that deserves a score, and a batch of long texts stays below 20 MB.
+CHARACTERS_READ = 5_000
 NO_ID = uuid.UUID(int=0)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is to be written for one content: None where it has a value already or none could be found.
+    """What is to be written for the content that was read at a place: None where it has a value already or none
+    could be found.
 
     `note` gives the reason for every value that could not be found. `scored_elsewhere`: it had a relevance.
     """
 
     content: uuid.UUID
+    place: str
     owner: uuid.UUID | None
     published_at: datetime | None
     relevance: float | None
@@ -110,7 +121,7 @@ def prepare_contents(
     *,
     entities: Sequence[Entity] | None = None,
     since: datetime | None = None,
-    batch_size: int = 2000,
+    batch_size: int = 1000,
     workers: int = WORKERS,
     max_wait: float = 30,
     progress: Progress = no_progress,
@@ -134,12 +145,13 @@ def prepare_contents(
         for _ in range(SWEEPS):
             if not report.left:
                 break
-            # As long as there is one in every page, reading all pages is no waste.
-            if report.left >= pages:
+            if report.left * PAGES_WORTH_A_ROW >= pages:
                 in_parallel(workers, page_ranges(pages), preparer.sweep_pages)
             else:
                 preparer.sweep_ids()
             report.left = _count_unprepared(database, entities, since)
+        if chunks.done:
+            held.write(lambda connection: connection.execute(queries["make_durable"]))
     report.chunks, report.retries = chunks.count, chunks.retries
     report.longest_chunk_seconds, report.seconds = chunks.longest_seconds, time.monotonic() - started
     return report
@@ -205,8 +217,7 @@ class _Preparer:
                 ).all()
                 self._learn_keywords(connection, rows)
             answers = [_answer(row, self.keywords.get(row.topic_id)) for row in rows]
-            written = self.chunks.write(self.hold, len(answers), partial(_write, answers=answers))
-            self.chunks.add(len(written))
+            written = self.chunks.write(self.hold, partial(_write, answers=answers))
             with self._reporting:
                 for answer in written:
                     self.report.add(answer)
@@ -218,22 +229,24 @@ class _Preparer:
                 self.keywords[topic.id] = relevance.Keywords(topic.keywords or ())
 
 
-def _write(connection: Connection, answers: Sequence[Answer]) -> list[Answer]:
-    """Write the answers for contents that the application does not hold. Returns those."""
-    wanted = {"ids": [answer.content for answer in answers]}
-    free = set(connection.scalars(queries["lock_contents"], wanted))
-    written = [answer for answer in answers if answer.content in free]
-    connection.execute(
-        queries["write_answers"],
-        {
-            "ids": [answer.content for answer in written],
-            "published": [answer.published_at for answer in written],
-            "scores": [answer.relevance for answer in written],
-            "notes": [answer.note for answer in written],
-            "method": relevance.METHOD,
-        },
+def _write(connection: Connection, answers: Sequence[Answer]) -> tuple[int, list[Answer]]:
+    """Write the answers for contents that are as they were read and not held by the application: which, and how
+    many these are.
+    """
+    written = set(
+        connection.scalars(
+            queries["write_answers"],
+            {
+                "places": [answer.place for answer in answers],
+                "ids": [answer.content for answer in answers],
+                "published": [answer.published_at for answer in answers],
+                "scores": [answer.relevance for answer in answers],
+                "notes": [answer.note for answer in answers],
+                "method": relevance.METHOD,
+            },
+        )
     )
-    return written
+    return len(written), [answer for answer in answers if answer.content in written]
 
 
 def _answer(row: Row[Any], keywords: relevance.Keywords | None) -> Answer:
@@ -252,6 +265,7 @@ def _answer(row: Row[Any], keywords: relevance.Keywords | None) -> Answer:
         reasons.append(f"could not be read ({type(error).__name__})")
     return Answer(
         content=row.id,
+        place=row.place,
         owner=row.topic_id or row.user_id,
         published_at=published_at,
         relevance=score,

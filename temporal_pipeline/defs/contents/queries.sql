@@ -29,7 +29,7 @@ LIMIT CAST(:batch_size AS int);
 -- What is needed to prepare the contents at some places, and nothing for what they have already.
 -- Texts and dates beyond what a score or a time needs are cut off, and crawl times that Python has no name for
 -- are replaced, so that no single row can exhaust memory or stop its batch.
-SELECT c.id, c.topic_id, c.user_id,
+SELECT c.id, CAST(c.place AS text) AS place, c.topic_id, c.user_id,
        CASE WHEN c.relevance_score IS NULL AND c.topic_id IS NOT NULL
             THEN left(c.text, CAST(:characters AS int)) END AS text,
        CASE WHEN c.relevance_score IS NULL AND c.topic_id IS NOT NULL
@@ -38,19 +38,16 @@ SELECT c.id, c.topic_id, c.user_id,
        c.published_at IS NULL AS lacks_published_at,
        c.relevance_score IS NULL AS lacks_relevance,
        CASE WHEN c.published_at IS NULL THEN ARRAY(
-           SELECT left(c.data->>k.key, 100)
-           FROM unnest(CAST(:date_keys AS text[])) WITH ORDINALITY AS k (key, position)
-           WHERE c.data ? k.key
+           -- Concatenated with nothing and fenced, the document is read from its place once and not for each key.
+           SELECT left(d.document->>k.key, 100)
+           FROM (SELECT c.data || '{}'::jsonb AS document OFFSET 0) d,
+                unnest(CAST(:date_keys AS text[])) WITH ORDINALITY AS k (key, position)
            ORDER BY k.position
        ) END AS dates
-FROM (SELECT * FROM contents WHERE ctid = ANY (CAST(:places AS tid[])) OFFSET 0) c
+FROM (SELECT ctid AS place, * FROM contents WHERE ctid = ANY (CAST(:places AS tid[])) OFFSET 0) c
 -- Another content may have come to a place meanwhile.
 WHERE (c.relevance_score IS NULL OR c.published_at IS NULL OR c.discovered_at IS NULL)
   AND (SELECT true FROM temporal_pipeline.prepared_content p WHERE p.content_id = c.id) IS NULL;
-
--- name: lock_contents
--- Which of some contents are still there and not held by the application, locked.
-SELECT id FROM contents WHERE id = ANY (CAST(:ids AS uuid[])) FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: unprepared_by_owner
 -- How many contents were never prepared, per primary owner; contents without an owner under a null id.
@@ -70,27 +67,38 @@ ORDER BY 2 DESC, 1;
 SELECT id, keywords FROM topics WHERE id = ANY (CAST(:topics AS uuid[]));
 
 -- name: write_answers
--- Fill what is missing in a locked batch of contents, and mark every row of it as prepared.
+-- Fill what is missing in contents that are still as they were read, and mark them as prepared; the ids of these.
+-- Whatever the application changes gets another place: an answer to a text of before is not written. What it holds is left.
 WITH answer AS (
     SELECT * FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:published AS timestamptz[]), CAST(:scores AS double precision[]),
-        CAST(:notes AS text[])
-    ) AS a (id, published_at, relevance_score, note)
+        CAST(:places AS tid[]), CAST(:ids AS uuid[]), CAST(:published AS timestamptz[]),
+        CAST(:scores AS double precision[]), CAST(:notes AS text[])
+    ) AS a (place, id, published_at, relevance_score, note)
+), held AS MATERIALIZED (
+    SELECT ctid AS place, id, discovered_at IS NULL AS is_undiscovered
+    FROM contents WHERE ctid = ANY (CAST(:places AS tid[]))
+    FOR NO KEY UPDATE SKIP LOCKED
+), free AS MATERIALIZED (
+    SELECT a.*, held.is_undiscovered FROM held JOIN answer a ON a.place = held.place AND a.id = held.id
 ), filled AS (
     UPDATE contents c
     SET published_at = coalesce(c.published_at, a.published_at),
         discovered_at = coalesce(c.discovered_at, c.crawled_at),
         relevance_score = coalesce(c.relevance_score, a.relevance_score)
-    FROM answer a
-    WHERE c.id = a.id
+    FROM free a
+    WHERE c.ctid = a.place
       -- A row that gains nothing is not written anew, with all its indexes.
-      AND (c.discovered_at IS NULL OR a.published_at IS NOT NULL OR a.relevance_score IS NOT NULL)
+      AND (a.is_undiscovered OR a.published_at IS NOT NULL OR a.relevance_score IS NOT NULL)
 )
 INSERT INTO temporal_pipeline.prepared_content (content_id, method, scored, note)
-SELECT a.id, CAST(:method AS text), a.relevance_score IS NOT NULL, a.note
-FROM answer a
+SELECT id, CAST(:method AS text), relevance_score IS NOT NULL, note FROM free
 -- Two workers have the same content when it moved from one's pages to the other's.
-ON CONFLICT (content_id) DO NOTHING;
+ON CONFLICT (content_id) DO NOTHING
+RETURNING content_id;
+
+-- name: make_durable
+-- Something of which the commit waits for the disk, and with it all that was committed before.
+SELECT pg_logical_emit_message(true, 'temporal_pipeline', CAST('prepared' AS text));
 
 -- name: content_state
 -- How many contents there are, and a digest of which were prepared how.

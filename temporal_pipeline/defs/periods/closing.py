@@ -20,8 +20,10 @@ queries = Queries(__package__)
 
 # Rates over less than this say more about the crawler than about the world.
 SHORTEST_RATED_HOURS = 1 / 60
-# Term statistics do not get better with more posts than this, and memory stays bounded.
-SAMPLE = {"sample": 2000, "characters": 2000}
+# Which terms rise shows in this many posts, and memory stays bounded.
+SAMPLE = {"sample": 500, "characters": 2000}
+# Contents that have to leave a draft do so in transactions of some 50 ms.
+MOVED_AT_ONCE = {"most": 1000}
 REPORTED_KEY = "reported"
 # Whose words a period's summary is.
 APPLICATION = "application"
@@ -40,31 +42,37 @@ class Draft:
 
 
 def close(connection: Connection, draft: Draft, run_id: str) -> bool:
-    """Close a draft inside the caller's transaction. False: nothing was left in it and it is gone.
+    """Close a draft inside the caller's transaction, or delete it if nothing is left in it. False: contents moved
+    to a period of the application's; to be called again when this is committed.
 
     Raises IntegrityError when the application closes an overlapping period at the same moment; the caller
     rolls back and calls again, and the contents inside the winner's bounds move to it.
     """
     key = {"period": draft.period, "entity_type": draft.entity.type, "entity_id": draft.entity.id}
-    moved = connection.scalars(queries["move_to_application_periods"], key).all()
-    if moved and draft.entity.type == "topic":
-        connection.execute(queries["freeze_claimed"], {"cut": draft.cut, "contents": list(moved)})
+    moved = connection.scalars(queries["move_to_application_periods"], key | MOVED_AT_ONCE).all()
+    if moved:
+        if draft.entity.type == "topic":
+            connection.execute(queries["freeze_claimed"], {"cut": draft.cut, "contents": list(moved)})
+        return False
     figures = connection.execute(
         queries["figures"],
         key | SAMPLE | {"period_start": None, "ready": draft.ready, "instant": draft.instant},
     ).one_or_none()
     if figures is None or figures.total_contents == 0:
-        discard(connection, draft.period)
-        return False
+        return discard(connection, draft.period)
     bounds = {name: getattr(figures, name) for name in ("number", "period_start", "period_end")}
     activate(connection, draft, run_id, key | bounds, figures)
     return True
 
 
-def discard(connection: Connection, period: uuid.UUID) -> None:
-    """Delete a draft. What it shared with a user stays in that user's period of the same cut."""
-    connection.execute(queries["rehome_shared"], {"period": period})
+def discard(connection: Connection, period: uuid.UUID) -> bool:
+    """Delete a draft. What it shared with a user stays in that user's period of the same cut. False: contents
+    left it; to be called again when this is committed.
+    """
+    if connection.execute(queries["rehome_or_release"], {"period": period} | MOVED_AT_ONCE).rowcount:
+        return False
     connection.execute(queries["delete_draft"], {"period": period})
+    return True
 
 
 def activate(
@@ -87,9 +95,10 @@ def activate(
     started = datetime.now(UTC)
     columns, counts = _describe(connection, draft.entity, key, figures, old)
     # Only now, since it locks the application's tasks: all that takes time has been read by then.
-    connection.execute(queries["link_tasks"], key)
+    found = {"found_by": figures.found_by, "found": figures.found}
+    connection.execute(queries["link_tasks"], key | found)
     connection.execute(queries["link_chat_messages"], key)
-    tasks = connection.execute(queries["tasks_of_period"], key).one()
+    tasks = connection.execute(queries["tasks_of_period"], key | found).one()
     chat = connection.execute(queries["chat_of_period"], key).one()
     log = {
         "cut": draft.cut,

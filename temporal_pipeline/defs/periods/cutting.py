@@ -4,13 +4,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Row
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from temporal_pipeline import problems
+from temporal_pipeline.blockers import HeldUp
 from temporal_pipeline.bulk import WORKERS, Chunks, Progress, in_parallel, no_progress
 from temporal_pipeline.database import Database, Queries
 from temporal_pipeline.defs.periods.closing import Draft, close, discard
@@ -104,7 +106,7 @@ def perform_cut(
         return CutReport(
             periods=connection.execute(queries["periods_of_run"], {"run_id": run_id}).all(),
             waiting=waiting_entities(connection, entities, since, automatic),
-            failed=sorted(cutter.failed),
+            failed=sorted(cutter.failed.items()),
             unowned=connection.scalar(queries["unowned_contents"]) or 0,
             future=connection.scalar(queries["future_contents"], {"instant": _now(connection)}) or 0,
             effort=cutter.effort,
@@ -165,17 +167,11 @@ def _begin(
     return Cut(*row)
 
 
-def _note_end(connection: Connection, cut: Cut, run_id: str) -> None:
-    held = connection.scalar(queries["held_contents"], {"cut": cut.id})
+def _note_end(connection: Connection, cut: Cut, run_id: str, has_linked: bool) -> None:
+    held = connection.scalar(queries["held_contents"], {"cut": cut.id}) if has_linked else None
     connection.execute(queries["finish_cut"], {"cut": cut.id, "run_id": run_id, "held": held})
     still_open = {Entity(*row) for row in connection.execute(queries["entities_with_drafts"])}
     problems.keep_only(connection, STAGE, still_open)
-
-
-def _discard_vanished(connection: Connection, cut: Cut) -> None:
-    """Discard the drafts of entities that are gone."""
-    for period in connection.scalars(queries["vanished_drafts"], {"cut": cut.id}).all():
-        discard(connection, period)
 
 
 @dataclass(frozen=True)
@@ -187,11 +183,23 @@ class _Cutter:
     batch_size: int
     progress: Progress
     effort: Effort
-    failed: list[tuple[Entity, str]] = field(default_factory=list)
+    failed: dict[Entity, str] = field(default_factory=dict)
 
     def finish(self, cut: Cut) -> None:
         """Link what is due and close every draft."""
         started = time.monotonic()
+        with self.hold.database.transaction(read_only=True) as connection:
+            takes_more = connection.execute(queries["takes_more"], {"cut": cut.id}).scalar_one()
+        if takes_more:
+            self._link(cut)
+        self._discard_vanished(cut)
+        linked = time.monotonic()
+        self._close_drafts(cut)
+        self.hold.write(lambda connection: _note_end(connection, cut, self.run_id, takes_more))
+        self.effort.linking_seconds += linked - started
+        self.effort.closing_seconds += time.monotonic() - linked
+
+    def _link(self, cut: Cut) -> None:
         chunks = link_due(
             self.hold,
             cut,
@@ -200,12 +208,14 @@ class _Cutter:
             progress=self.progress,
         )
         self.effort.add(chunks)
-        self.hold.write(lambda connection: _discard_vanished(connection, cut))
-        linked = time.monotonic()
-        self._close_drafts(cut)
-        self.hold.write(lambda connection: _note_end(connection, cut, self.run_id))
-        self.effort.linking_seconds += linked - started
-        self.effort.closing_seconds += time.monotonic() - linked
+
+    def _discard_vanished(self, cut: Cut) -> None:
+        """Discard the drafts of entities that are gone."""
+        with self.hold.database.transaction(read_only=True) as connection:
+            drafts = connection.scalars(queries["vanished_drafts"], {"cut": cut.id}).all()
+        for period in drafts:
+            while not self.hold.write(partial(discard, period=period), durable=False):
+                pass
 
     def _close_drafts(self, cut: Cut) -> None:
         with self.hold.database.transaction(read_only=True) as connection:
@@ -227,19 +237,30 @@ class _Cutter:
             if row.older_is_open:
                 raise RuntimeError("an earlier period of it is still open")
             self._close_patiently(draft)
-        except PipelineError:
-            # The run's own end: it has lost its lock, or the server.
-            raise
         except Exception as error:
-            self.failed.append(
-                (entity, problems.record(self.hold.database, STAGE, entity, error, self.run_id))
-            )
+            if _stops_everybody(error):
+                raise
+            # Drafts of later cuts fail since that of the first one did: its reason is the one to tell.
+            if entity not in self.failed:
+                self.failed[entity] = problems.record(self.hold.database, STAGE, entity, error, self.run_id)
 
     def _close_patiently(self, draft: Draft) -> None:
         for _ in range(CLOSING_ATTEMPTS - 1):
             try:
-                self.hold.write(lambda connection: close(connection, draft, self.run_id))
+                self._close_in_steps(draft)
             except IntegrityError:
                 continue
             return
-        self.hold.write(lambda connection: close(connection, draft, self.run_id))
+        self._close_in_steps(draft)
+
+    def _close_in_steps(self, draft: Draft) -> None:
+        # What closes the cut waits for the disk, and this with it.
+        while not self.hold.write(lambda connection: close(connection, draft, self.run_id), durable=False):
+            pass
+
+
+def _stops_everybody(error: Exception) -> bool:
+    """Whether it is about the server, the run's lock or a whole table, and not about the entity."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, PipelineError) and not (isinstance(error, HeldUp) and error.by_rows)

@@ -7,9 +7,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
-from temporal_pipeline.bulk import Chunks, Progress, in_parallel, no_progress, page_ranges, pages_of
+from temporal_pipeline.bulk import (
+    PAGES_WORTH_A_ROW,
+    Chunks,
+    Progress,
+    in_parallel,
+    no_progress,
+    page_ranges,
+    pages_of,
+)
 from temporal_pipeline.database import Queries
 from temporal_pipeline.holding import Hold
 
@@ -72,9 +80,8 @@ class Linker:
         linked = 0
         for piece in self.chunks.of(rows):
             while True:
-                outcome = self.chunks.write(self.hold, len(piece), partial(self._link, rows=piece))
+                outcome = self.chunks.write(self.hold, partial(self._link, rows=piece))
                 linked += outcome.linked
-                self.chunks.add(outcome.linked)
                 if not outcome.types:
                     break
                 self._make_drafts(outcome.types, outcome.ids)
@@ -89,7 +96,7 @@ class Linker:
             after = None if row.last_id is None else Position(row.last_time, row.last_id)
             yield row.places
 
-    def _link(self, connection: Connection, rows: Sequence[str]) -> Any:
+    def _link(self, connection: Connection, rows: Sequence[str]) -> tuple[int, Row[Any]]:
         outcome = connection.execute(
             queries["link_due"],
             self._parameters
@@ -99,7 +106,7 @@ class Linker:
             connection.execute(
                 queries["freeze_claimed"], {"cut": self.cut.id, "contents": list(outcome.claimed)}
             )
-        return outcome
+        return outcome.linked, outcome
 
     def _make_drafts(self, types: Sequence[str], ids: Sequence[uuid.UUID]) -> None:
         self.hold.write(partial(make_drafts, cut=self.cut, types=types, ids=ids))
@@ -136,9 +143,8 @@ def link_due(
         pages = pages_of(connection, "contents")
     chunks = Chunks("linking", batch_size, total=due.contents, progress=progress)
     linker = Linker(hold, cut, chunks, due.has_application_periods)
-    # As long as there is one in every page, reading all pages is no waste.
-    if due.contents >= pages:
+    if due.contents * PAGES_WORTH_A_ROW >= pages:
         linker.sweep_pages(pages, workers)
-    while linker.sweep_times():
+    while due.contents and linker.sweep_times():
         pass
     return chunks

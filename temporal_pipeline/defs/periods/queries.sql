@@ -262,14 +262,24 @@ JOIN temporal_pipeline.period_cut k
 WHERE c.id = ANY (CAST(:contents AS uuid[])) AND k.period_id IS NOT NULL
 ON CONFLICT (period_id, content_id) DO NOTHING;
 
--- name: rehome_shared
--- Contents of a topic that is gone point to their user's period of the same cut, of which they are members already.
-UPDATE contents c SET analysis_period_id = own.period_id
-FROM temporal_pipeline.period_cut gone
-JOIN temporal_pipeline.period_cut own
-  ON own.cut_id = gone.cut_id AND own.entity_type = 'user' AND own.period_id IS NOT NULL
-WHERE gone.period_id = CAST(:period AS uuid) AND gone.entity_type = 'topic'
-  AND c.analysis_period_id = gone.period_id AND c.user_id = own.entity_id;
+-- name: rehome_or_release
+-- Some contents of a draft that goes: those of a vanished topic point to their user's period of the same cut, of which they are members already, others become due again.
+UPDATE contents c SET analysis_period_id = leaving.home
+FROM (
+    SELECT content.place, own.period_id AS home
+    FROM temporal_pipeline.period_cut gone
+    CROSS JOIN LATERAL (
+        SELECT ctid AS place, user_id FROM contents
+        WHERE analysis_period_id = gone.period_id
+        LIMIT CAST(:most AS int)
+        FOR NO KEY UPDATE
+    ) content
+    LEFT JOIN temporal_pipeline.period_cut own
+      ON own.cut_id = gone.cut_id AND own.entity_type = 'user' AND own.entity_id = content.user_id
+     AND gone.entity_type = 'topic'
+    WHERE gone.period_id = CAST(:period AS uuid)
+) leaving
+WHERE c.ctid = leaving.place;
 
 -- name: vanished_drafts
 -- Drafts of a cut whose topic or user the application has deleted meanwhile.
@@ -284,6 +294,13 @@ WHERE k.cut_id = CAST(:cut AS bigint)
 -- name: delete_draft
 -- Remove a draft; its contents become due again.
 DELETE FROM analysis_periods WHERE id = CAST(:period AS uuid) AND status = 'draft';
+
+-- name: takes_more
+-- Whether a cut has still to link anything: not where only drafts are left that it drew in as other owners.
+SELECT EXISTS (
+    SELECT FROM temporal_pipeline.period_cut k
+    WHERE k.cut_id = CAST(:cut AS bigint) AND k.ready AND k.closed_by IS NULL
+);
 
 -- name: open_drafts
 -- Drafts of a cut that wait to be closed, and whether an older one of the same entity is still open.
@@ -311,7 +328,7 @@ JOIN temporal_pipeline.entity e ON e.entity_type = k.entity_type AND e.entity_id
 UPDATE temporal_pipeline.cut c
 SET finished_at = CASE WHEN NOT still.open THEN clock_timestamp() END,
     finished_by = CASE WHEN NOT still.open THEN CAST(:run_id AS text) END,
-    held = CAST(:held AS int)
+    held = coalesce(CAST(:held AS int), c.held)
 FROM (
     SELECT EXISTS (
         SELECT FROM temporal_pipeline.period_cut k
@@ -362,23 +379,38 @@ ORDER BY due.id
 LIMIT 1000;
 
 -- name: move_to_application_periods
--- A period that the application closed while ours was a draft takes the contents inside its bounds.
-UPDATE contents c SET analysis_period_id = p.id
-FROM analysis_periods p
-WHERE c.analysis_period_id = CAST(:period AS uuid)
-  AND p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
-  AND p.status = 'active' AND c.crawled_at >= p.period_start AND c.crawled_at < p.period_end
-  AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id)
-  AND NOT EXISTS (
-      SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
-  )
+-- A period that the application closed while ours was a draft takes the contents inside its bounds, so many at once.
+WITH theirs AS MATERIALIZED (
+    SELECT p.id, p.period_start, p.period_end
+    FROM analysis_periods p
+    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
+      AND p.status = 'active'
+      AND NOT EXISTS (SELECT FROM temporal_pipeline.period_cut made WHERE made.period_id = p.id)
+      AND NOT EXISTS (
+          SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
+      )
+), moving AS MATERIALIZED (
+    SELECT content.place, theirs.id AS home
+    FROM theirs
+    CROSS JOIN LATERAL (
+        SELECT ctid AS place FROM contents
+        WHERE analysis_period_id = CAST(:period AS uuid)
+          AND crawled_at >= theirs.period_start AND crawled_at < theirs.period_end
+        LIMIT CAST(:most AS int)
+        FOR NO KEY UPDATE
+    ) content
+    LIMIT CAST(:most AS int)
+)
+UPDATE contents c SET analysis_period_id = moving.home
+FROM moving WHERE c.ctid = moving.place
 RETURNING c.id;
 
 -- name: figures
 -- All that is computed from a period's members, which are read once: metrics, a sample of texts, leading posts, and its number and bounds.
 -- A metric value that is no number counts as missing and is counted. A period that is analysed again has its start already.
 WITH raw AS (
-    SELECT c.id, c.crawled_at, c.platform, c.author_username, coalesce(c.author_uid, c.author_username) AS author,
+    SELECT c.id, c.crawled_at, c.platform, c.author_username,
+           CASE WHEN c.analysis_period_id = CAST(:period AS uuid) THEN c.task_id END AS task_id, coalesce(c.author_uid, c.author_username) AS author,
            left(c.text, CAST(:characters AS int)) AS text, c.relevance_score,
            c.published_at IS NOT NULL AS has_time,
            c.media_downloaded
@@ -443,6 +475,8 @@ SELECT figure.*, earlier.next_number AS number,
        (SELECT jsonb_object_agg(platform, n) FROM (
            SELECT platform, count(*) AS n FROM member GROUP BY platform
        ) per_platform) AS platforms,
+       -- As text: there may be many, and they only come back as parameters.
+       per_task.found_by, per_task.found,
        ARRAY(SELECT text FROM member WHERE text IS NOT NULL ORDER BY id LIMIT CAST(:sample AS int)) AS texts,
        ARRAY(SELECT jsonb_build_array(author_username, left(text, 300), engagement) FROM (
            SELECT id, author_username, text,
@@ -450,7 +484,10 @@ SELECT figure.*, earlier.next_number AS number,
                 + coalesce(greatest(replies, 0), 0) + coalesce(greatest(quotes, 0), 0) AS engagement
            FROM member WHERE text IS NOT NULL ORDER BY engagement DESC, id LIMIT 3
        ) post ORDER BY engagement DESC, id) AS leading
-FROM figure, earlier, temporal_pipeline.entity e
+FROM figure, earlier, temporal_pipeline.entity e, (
+    SELECT CAST(array_agg(task_id) AS text) AS found_by, CAST(array_agg(contents) AS text) AS found
+    FROM (SELECT task_id, count(*) AS contents FROM member WHERE task_id IS NOT NULL GROUP BY task_id) task
+) per_task
 WHERE e.entity_type = CAST(:entity_type AS text) AND e.entity_id = CAST(:entity_id AS uuid);
 
 -- name: sample_texts
@@ -486,11 +523,11 @@ WHERE entity_type = CAST(:entity_type AS text) AND entity_id = CAST(:entity_id A
 -- name: link_tasks
 -- Crawl tasks of an entity that ended up in a period: those that found its contents, and its own that ran before its end.
 WITH candidate AS (
-    SELECT c.task_id AS id FROM contents c WHERE c.analysis_period_id = CAST(:period AS uuid)
+    SELECT unnest(CAST(:found_by AS uuid[])) AS id
     UNION
     SELECT t.id FROM tasks t
     WHERE (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
-      AND t.status IN ('completed', 'failed')
+      AND t.status IN ('completed', 'failed') AND t.period_id IS NULL
       AND coalesce(t.started_at, t.created_at) < CAST(:period_end AS timestamptz)
       AND CASE CAST(:entity_type AS text)
               WHEN 'topic' THEN t.payload->>'topic_id' = CAST(:entity_id AS text)
@@ -505,13 +542,9 @@ WHERE t.id = candidate.id AND t.period_id IS NULL AND (t.label LIKE 'crawler:%' 
 -- The linked crawl tasks of a period: ids in order of time, and per label how many ran, found and failed.
 WITH linked AS (
     SELECT t.id, t.label, t.status, coalesce(t.started_at, t.created_at) AS at,
-           coalesce(greatest(temporal_pipeline.metric_number(t.result->'tweets_found'), 0), found.contents) AS found
+           coalesce(greatest(temporal_pipeline.metric_number(t.result->'tweets_found'), 0), found.contents, 0) AS found
     FROM tasks t
-    CROSS JOIN LATERAL (
-        -- IS NOT DISTINCT FROM leaves the planner only the index on task_id: it takes freshly linked contents for few.
-        SELECT count(*) AS contents FROM contents c
-        WHERE c.task_id = t.id AND c.analysis_period_id IS NOT DISTINCT FROM CAST(:period AS uuid)
-    ) found
+    LEFT JOIN unnest(CAST(:found_by AS uuid[]), CAST(:found AS bigint[])) AS found (id, contents) ON found.id = t.id
     WHERE t.period_id = CAST(:period AS uuid)
 )
 SELECT coalesce(array_agg(id ORDER BY at, id), '{}') AS ids,

@@ -280,3 +280,32 @@ def test_a_pooler_that_shares_sessions_is_refused(database: Database) -> None:
     ):
         prepare_contents(proxy.database)
     assert refused.value.exit_code == 5
+
+
+def test_an_answer_to_a_text_that_has_changed_meanwhile_is_not_written(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.transaction() as connection:
+        post = add_content(connection, topic=add_topic(connection), text="nothing of the kind")
+    write, attempts = prepare._write, []
+
+    def change_it_first(connection: Connection, answers: Sequence[prepare.Answer]) -> Any:
+        if not attempts:
+            with database.transaction() as application:
+                application.execute(text("UPDATE contents SET text = 'about agents'"))
+        attempts.append([answer.relevance for answer in answers])
+        return write(connection, answers)
+
+    monkeypatch.setattr(prepare, "_write", change_it_first)
+    assert prepare_contents(database).rows_written == 1
+    assert attempts == [[0], [0.7]]
+    assert content(database, post).relevance_score == 0.7
+
+
+@pytest.mark.parametrize("data", ["[1, {}]", '"created_at"', "5", "true", "null", "[]"])
+def test_a_document_that_is_no_object_has_no_time(database: Database, data: str) -> None:
+    with database.transaction() as connection:
+        post = add_content(connection, topic=add_topic(connection))
+        connection.execute(text("UPDATE contents SET data = CAST(:data AS jsonb)"), {"data": data})
+    prepare_contents(database)
+    assert content(database, post).note == NO_DATE

@@ -44,7 +44,7 @@ def test_an_entity_that_fails_is_named_and_the_others_commit(database: Database)
 
 
 # What an undisturbed run of the test below writes, transaction by transaction.
-WRITES = 10
+WRITES = 9
 
 
 @pytest.mark.parametrize("killed_after", range(WRITES + 1))
@@ -113,6 +113,57 @@ def test_rows_that_the_application_holds_are_linked_by_the_next_cut(database: Da
     assert cutting.perform_cut(database, "second").linked == 1
     assert len(periods_of(database, topic)) == 2
     assert due_contents_are_linked(database, "second").passed
+
+
+def test_a_row_that_the_application_holds_fails_its_entity_alone(database: Database) -> None:
+    with database.transaction() as c:
+        held, free = add_topic(c, name="held"), add_topic(c, name="free")
+        add_content(c, topic=held, crawled_at=at(1))
+        add_content(c, topic=free, crawled_at=at(1))
+    with database.engine.connect() as application:
+        application.execute(text("UPDATE topics SET position = 1 WHERE id = :id"), {"id": held})
+        report = cut(database, max_wait=0)
+        application.rollback()
+    [(entity, reason)] = report.failed
+    assert entity.name == "held"
+    assert "held the rows for too long: pid" in reason
+    assert [row.name for row in report.periods] == ["free"]
+
+
+def test_a_table_that_the_application_locks_ends_the_run_and_is_nobodys_fault(database: Database) -> None:
+    with database.transaction() as c:
+        for name in ("one", "two"):
+            add_content(c, topic=add_topic(c, name=name), crawled_at=at(1))
+    with database.engine.connect() as application:
+        application.execute(text("LOCK TABLE tasks IN EXCLUSIVE MODE"))
+        with pytest.raises(PipelineError, match="held the table tasks for too long: pid") as refused:
+            cut(database, max_wait=0)
+        application.rollback()
+    assert refused.value.exit_code == 5
+    assert rows(database, "SELECT FROM temporal_pipeline.problem") == []
+    assert len(cut(database).periods) == 2
+
+
+def test_an_entity_that_goes_on_failing_is_told_once_and_with_its_first_reason(database: Database) -> None:
+    with database.transaction() as c:
+        topic, user = add_topic(c, name="good"), add_user(c, name="bad")
+        refuse_periods_of(c, user)
+    for hour in range(3):
+        with database.transaction() as c:
+            add_content(c, topic=topic, user=user, crawled_at=at(hour))
+        report = cut(database)
+        [(entity, reason)] = report.failed
+        assert entity.name == "bad"
+        assert "no period for you" in reason
+        assert len(report.periods) == 1
+    [problem] = rows(database, "SELECT reason FROM temporal_pipeline.problem")
+    assert "no period for you" in problem.reason
+    assert len(rows(database, "SELECT FROM temporal_pipeline.cut WHERE finished_at IS NULL")) == 3
+    with database.transaction() as c:
+        c.execute(text("DROP TRIGGER refuse ON analysis_periods"))
+    assert len(cut(database).periods) == 3
+    assert rows(database, "SELECT FROM temporal_pipeline.problem") == []
+    assert rows(database, "SELECT FROM temporal_pipeline.cut WHERE finished_at IS NULL") == []
 
 
 def test_a_run_reports_what_it_closed_and_not_what_an_earlier_one_did(database: Database) -> None:

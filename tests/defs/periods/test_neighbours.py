@@ -1,9 +1,10 @@
 """The application beside us: its own periods win, and what it deletes takes nothing with it."""
 
+import pytest
 from sqlalchemy import text
 
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.periods import cutting
+from temporal_pipeline.defs.periods import closing, cutting
 from temporal_pipeline.defs.snapshots.freezing import freeze_periods
 from tests.crosshot_rows import add_content, add_topic, add_user, at, mark_prepared
 from tests.defs.periods.world import (
@@ -133,3 +134,50 @@ def test_a_shared_content_is_not_counted_twice_when_its_topic_goes_away_before_i
     assert pointer(database, shared) == period.id
     assert members(database, period.id) == {shared}
     assert rows(database, "SELECT FROM temporal_pipeline.problem") == []
+
+
+@pytest.fixture
+def one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(closing.MOVED_AT_ONCE, "most", 1)
+
+
+@pytest.mark.usefixtures("one_at_once")
+def test_many_contents_move_to_a_period_of_the_application_in_several_transactions(
+    database: Database,
+) -> None:
+    with database.transaction() as c:
+        topic, user = add_topic(c), add_user(c)
+        inside = [add_content(c, topic=topic, user=user, crawled_at=at(hour)) for hour in range(3)]
+        outside = add_content(c, topic=topic, crawled_at=at(6))
+        mark_prepared(c)
+        begun = cutting._begin(c, "run", None, None, False)
+    assert begun is not None
+    link(database, begun)
+    with database.transaction() as c:
+        theirs = application_period(c, topic, number=0, start=at(0), end=at(5))
+    assert cutting.perform_cut(database, "another run").failed == []
+    assert {pointer(database, content) for content in inside} == {theirs}
+    [of_the_user], [_, one] = periods_of(database, user), periods_of(database, topic)
+    assert members(database, of_the_user.id) == set(inside)
+    assert members(database, one.id) == {outside}
+
+
+@pytest.mark.usefixtures("one_at_once")
+def test_many_contents_of_a_topic_that_vanishes_leave_its_draft_in_several_transactions(
+    database: Database,
+) -> None:
+    with database.transaction() as c:
+        topic, user = add_topic(c), add_user(c)
+        shared = [add_content(c, topic=topic, user=user, crawled_at=at(hour)) for hour in range(3)]
+        own = [add_content(c, topic=topic, crawled_at=at(hour)) for hour in range(3)]
+        mark_prepared(c)
+        begun = cutting._begin(c, "run", None, None, False)
+    assert begun is not None
+    link(database, begun)
+    with database.transaction() as c:
+        c.execute(text("DELETE FROM topics"))
+    cutting.perform_cut(database, "run")
+    [period] = periods_of(database, user)
+    assert members(database, period.id) == set(shared)
+    assert {pointer(database, content) for content in own} == {None}
+    assert rows(database, "SELECT FROM analysis_periods WHERE status = 'draft'") == []

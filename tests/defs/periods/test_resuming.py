@@ -96,10 +96,10 @@ def test_a_run_that_loses_its_lock_stops_before_it_writes_again(
     link = linking.Linker._link
 
     def lose_it_after_the_first(self, connection, rows):  # type: ignore[no-untyped-def]
-        outcome = link(self, connection, rows)
-        if outcome.linked:
+        linked, outcome = link(self, connection, rows)
+        if linked:
             end_session_with_lock(database)
-        return outcome
+        return linked, outcome
 
     monkeypatch.setattr(linking.Linker, "_link", lose_it_after_the_first)
     with pytest.raises(PipelineError, match="ended the session that held the lock on periods") as lost:
