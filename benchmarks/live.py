@@ -116,8 +116,8 @@ def in_own_process(work: Callable[..., T], *arguments: Any) -> T:
 class Writer:
     """An application that writes, in a process of its own, for as long as the block lasts.
 
-    `rate` statements per second in autocommit, half of them inserts into contents, half updates of contents
-    and of topics, over several connections. Nothing is tried again.
+    `rate` statements per second in autocommit, half of them inserts into contents, half updates of contents,
+    topics and tasks, over several connections. Nothing is tried again.
     """
 
     def __init__(self, url: str, rate: float = 200, connections: int = 4) -> None:

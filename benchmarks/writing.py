@@ -30,8 +30,17 @@ UPDATE_TOPIC = (
     "UPDATE topics SET last_crawl_at = now(), total_contents = total_contents + 1, updated_at = now()"
     " WHERE id = %(topic)s"
 )
-KINDS = {"insert content": INSERT, "update content": UPDATE_CONTENT, "update topic": UPDATE_TOPIC}
-ORDER = ("insert content", "update content", "insert content", "update topic")
+UPDATE_TASK = "UPDATE tasks SET status = 'completed', completed_at = now() WHERE id = %(task)s"
+KINDS = {
+    "insert content": INSERT,
+    "update content": UPDATE_CONTENT,
+    "update topic": UPDATE_TOPIC,
+    "update task": UPDATE_TASK,
+}
+ORDER = (
+    *("insert content", "update content", "insert content", "update topic"),
+    *("insert content", "update content", "insert content", "update task"),
+)
 
 
 @dataclass(frozen=True, slots=True)

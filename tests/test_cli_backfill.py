@@ -25,6 +25,7 @@ from temporal_pipeline.database import Database
 from temporal_pipeline.defs.periods.cutting import perform_cut
 from temporal_pipeline.defs.periods.linking import Linker
 from temporal_pipeline.defs.schema.upgrade import upgrade
+from temporal_pipeline.entities import Entity
 from temporal_pipeline.errors import PipelineError
 from temporal_pipeline.operations.backfill import backfill
 from temporal_pipeline.settings import PROJECT_ROOT
@@ -123,6 +124,13 @@ def test_only_who_is_named(database: Database) -> None:
     answer(database, "--entities", "one, two")
     assert len(periods_of(database, one)) == 1
     assert periods_of(database, other) == []
+
+
+def test_who_is_named_may_have_got_another_name_meanwhile(database: Database) -> None:
+    with database.transaction() as c:
+        topic = add_topic(c, name="after")
+        add_content(c, topic=topic, crawled_at=at(1))
+    assert backfill(database, entities=[Entity("topic", topic, "before")]).cut.linked == 1
 
 
 def test_one_that_fails_is_named_and_the_others_are_done(database: Database) -> None:

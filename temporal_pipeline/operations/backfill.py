@@ -38,8 +38,10 @@ def backfill(
     """
     with database.transaction(read_only=True) as connection:
         require_head(connection)
-        without = {Entity(*row) for row in connection.execute(queries["entities_without_period"])}
-    chosen = sorted(without if entities is None else without.intersection(entities))
+        without = [Entity(*row) for row in connection.execute(queries["entities_without_period"])]
+    # By what they are, not by their names: the application may have changed one meanwhile.
+    wanted = None if entities is None else {(entity.type, entity.id) for entity in entities}
+    chosen = [entity for entity in without if wanted is None or (entity.type, entity.id) in wanted]
     prepared = prepare.prepare_contents(
         database, entities=entities, workers=workers, max_wait=max_wait, progress=progress
     )
