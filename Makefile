@@ -4,11 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Dagster recommends `dg` each time, which would be one more package to install.
 QUIETLY := PYTHONWARNINGS=ignore:Function
+# Not of the environment, where others put names of machines.
+HOST := 127.0.0.1
+PORT := 3000
 REQUIREMENTS := .venv/.requirements-installed
 INSTALLED := .venv/.project-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-reset ui test acceptance check format lock clean
+.PHONY: help install demo demo-reset ui only-here test acceptance check audit format lock clean
 
 help: ## Print this list
 	@echo "make VERB (PYTHON=python3.12 chooses the interpreter of a new environment)"
@@ -22,10 +25,20 @@ demo: $(INSTALLED) ## Play a crawler's month on an embedded PostgreSQL and tell 
 demo-reset: $(INSTALLED) ## Start the demo over: throw away its database and play it again
 	@$(BIN)/temporal-pipeline demo --reset
 
-ui: $(INSTALLED) ## Serve Dagster's web interface and daemon on http://127.0.0.1:3000 until Ctrl-C
+ui: only-here $(INSTALLED) ## Serve Dagster's web interface and daemon on http://127.0.0.1:3000 until Ctrl-C (HOST=, PORT=)
 	@# Elsewhere, because it would warn of a dagster.yaml here that is not in DAGSTER_HOME: there is a link to it.
 	@cd .venv && exec env $(QUIETLY) bin/temporal-pipeline exec -- \
-		dagster dev --host 127.0.0.1 --port 3000 --workspace ../workspace.yaml
+		dagster dev --host "$(HOST)" --port "$(PORT)" --workspace ../workspace.yaml
+
+only-here:
+	@case "$(HOST)" in 127.0.0.1|localhost|::1) exit 0 ;; esac; \
+	if [ "$(ANYBODY_MAY_START_RUNS)" = yes ]; then \
+		echo "warning: whoever reaches $(HOST):$(PORT) may start and cancel runs: there is no authentication" >&2; \
+	else \
+		echo "error: not on $(HOST): the web interface has no authentication, whoever reaches it may start runs" >&2; \
+		echo "remedy: put a proxy that asks for a password before it (docs/deploy.md), or take that risk by its name:" >&2; \
+		echo "        make ui HOST=$(HOST) ANYBODY_MAY_START_RUNS=yes" >&2; exit 5; \
+	fi
 
 test: $(INSTALLED) ## Run the tests on a PostgreSQL of their own
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -33,11 +46,15 @@ test: $(INSTALLED) ## Run the tests on a PostgreSQL of their own
 acceptance: $(INSTALLED) ## Run every test, slow matrices included, on two versions of PostgreSQL
 	@$(BIN)/python -m tests.acceptance -n 2 --dist loadfile
 
-check: $(INSTALLED) ## Lint, check types, and load Dagster's definitions
+check: $(INSTALLED) ## Lint, check types, load Dagster's definitions, look for known vulnerabilities
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(QUIETLY) $(BIN)/temporal-pipeline exec -- dagster definitions validate --log-level warning
+	@$(BIN)/python .ci/audit.py
+
+audit: $(INSTALLED) ## Look for known vulnerabilities in requirements.lock; part of check
+	@$(BIN)/python .ci/audit.py
 
 format: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .

@@ -15,8 +15,9 @@ _RECORD = text("""
     DO UPDATE SET reason = excluded.reason, run_id = excluded.run_id
 """)
 _CLEAR = text("""
-    DELETE FROM temporal_pipeline.problem
-    WHERE stage = CAST(:stage AS text) AND entity_type = CAST(:type AS text) AND entity_id = CAST(:id AS uuid)
+    DELETE FROM temporal_pipeline.problem p
+    USING unnest(CAST(:types AS text[]), CAST(:ids AS uuid[])) AS done (entity_type, entity_id)
+    WHERE p.stage = CAST(:stage AS text) AND p.entity_type = done.entity_type AND p.entity_id = done.entity_id
 """)
 _KEEP_ONLY = text("""
     DELETE FROM temporal_pipeline.problem p
@@ -47,9 +48,9 @@ def record(database: Database, stage: str, entity: Entity, error: Exception, run
     return reason
 
 
-def clear(connection: Connection, stage: str, entity: Entity) -> None:
-    """Forget what was wrong with `entity` in `stage`, in the transaction that does its work."""
-    connection.execute(_CLEAR, {"stage": stage, "type": entity.type, "id": entity.id})
+def clear(connection: Connection, stage: str, *entities: Entity) -> None:
+    """Forget what was wrong with `entities` in `stage`, in the transaction that does their work."""
+    connection.execute(_CLEAR, {"stage": stage, **_columns(entities)})
 
 
 def keep_only(connection: Connection, stage: str, entities: Collection[Entity]) -> None:
@@ -59,12 +60,12 @@ def keep_only(connection: Connection, stage: str, entities: Collection[Entity]) 
     """
     connection.execute(
         _KEEP_ONLY,
-        {
-            "stage": stage,
-            "types": [entity.type for entity in entities],
-            "ids": [entity.id for entity in entities],
-        },
+        {"stage": stage, **_columns(entities)},
     )
+
+
+def _columns(entities: Collection[Entity]) -> dict[str, list[object]]:
+    return {"types": [entity.type for entity in entities], "ids": [entity.id for entity in entities]}
 
 
 def of_stage(connection: Connection, stage: str | None = None) -> Sequence[Row[tuple[object, ...]]]:

@@ -41,7 +41,10 @@ CHECKS = {
         "every_period_could_be_frozen",
     },
     "temporal_events": {
-        "every_volume_event_has_evidence",
+        "every_upward_volume_event_has_evidence",
+        "evidence_is_no_older_than_its_event",
+        "one_open_event_per_key",
+        "events_are_rare",
         "event_weights_are_in_range",
         "every_entity_was_searched_for_events",
     },

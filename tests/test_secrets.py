@@ -50,7 +50,9 @@ EXPORT_LINE = {
 # How a verb is called that needs to be told something. Others are called as they are; those that ask, with --yes.
 ARGUMENTS = {
     "exec": ["--", "sh", "-c", 'psql -c "SELECT FROM contents" && psql "$DATABASE_URL" -c "SELECT 1"'],
+    "query": ["queries", "trains"],
     "replay": ["{export}"],
+    "rescore": ["--entity", "trains"],
     "rollback": ["--to", "legacy", "--force"],
 }
 VERBS = sorted(cli.commands)
@@ -246,6 +248,8 @@ LIFE = (
     ("replay", "{export}"),
     ("replay", "{export}", "--json"),
     ("update", "--json"),
+    ("query", *ARGUMENTS["query"]),
+    ("rescore", *ARGUMENTS["rescore"], "--yes", "--json"),
     ("verify",),
     ("verify", "--json"),
     ("doctor", "--json"),

@@ -15,7 +15,9 @@ from temporal_pipeline.cli.exec import exec_
 from temporal_pipeline.cli.migrate import migrate
 from temporal_pipeline.cli.output import Output
 from temporal_pipeline.cli.plan import plan
+from temporal_pipeline.cli.query import query
 from temporal_pipeline.cli.replay import replay
+from temporal_pipeline.cli.rescore import rescore
 from temporal_pipeline.cli.rollback import rollback
 from temporal_pipeline.cli.status import status
 from temporal_pipeline.cli.update import update
@@ -46,7 +48,21 @@ def cli(output: Output, database_url: str | None, debug: bool) -> None:
         os.environ["DATABASE_URL"] = database_url
 
 
-for verb in (doctor, plan, migrate, backfill, verify, rollback, replay, update, status, exec_, demo):
+for verb in (
+    doctor,
+    plan,
+    migrate,
+    backfill,
+    verify,
+    rollback,
+    replay,
+    update,
+    rescore,
+    status,
+    query,
+    exec_,
+    demo,
+):
     cli.add_command(verb)
 
 

@@ -49,7 +49,7 @@ def backfill(
 ) -> None:
     """Give every topic and user without a period its Period 0: all that was crawled so far.
 
-    Runs beside the application in transactions of about 60 ms. It may be stopped or killed at any time; the
+    Runs beside the application in transactions of about 40 ms. It may be stopped or killed at any time; the
     same command goes on where it stopped. Who has a period already is left to `update`. The exit code is 1
     when a topic or user failed; the others are done.
     """

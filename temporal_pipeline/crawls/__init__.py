@@ -6,6 +6,7 @@ from temporal_pipeline.crawls.coverage import (
     covered_intervals,
     covered_share,
     hourly_mask,
+    merged,
 )
 from temporal_pipeline.crawls.reading import crawls_of
 
@@ -16,4 +17,5 @@ __all__ = [
     "covered_share",
     "crawls_of",
     "hourly_mask",
+    "merged",
 ]

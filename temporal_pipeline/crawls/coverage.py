@@ -25,8 +25,12 @@ class Crawl:
     timeline: bool
 
 
-def covered_intervals(crawls: Iterable[Crawl], interval: timedelta) -> list[Interval]:
+def covered_intervals(
+    crawls: Iterable[Crawl], interval: timedelta, *, after: datetime | None = None
+) -> list[Interval]:
     """The publication times that the finished ones of `crawls` cover: disjoint, not adjacent, sorted.
+
+    With `after`, only what those that began later cover; earlier ones then only say where those begin.
 
     A crawl covers the time up to its own begin, back to the begin of the owner's previous crawl, at most 1.5
     times the schedule's `interval`. The first one, and timelines, reach back to the earliest post that they
@@ -42,8 +46,9 @@ def covered_intervals(crawls: Iterable[Crawl], interval: timedelta) -> list[Inte
         start = crawl.began - reach if previous is None else max(previous, crawl.began - reach)
         if crawl.earliest_post is not None and (previous is None or crawl.timeline):
             start = min(start, crawl.earliest_post)
-        covered.append((start, crawl.began))
-    return _merged(covered)
+        if after is None or crawl.began > after:
+            covered.append((start, crawl.began))
+    return merged(covered)
 
 
 def closed_until(crawls: Iterable[Crawl]) -> datetime | None:
@@ -79,13 +84,14 @@ def hourly_mask(
     return mask
 
 
-def _merged(intervals: list[Interval]) -> list[Interval]:
-    merged: list[Interval] = []
+def merged(intervals: Iterable[Interval]) -> list[Interval]:
+    """The same time as disjoint, sorted intervals that do not touch; empty ones are left out."""
+    joined: list[Interval] = []
     for start, end in sorted(intervals):
         if start >= end:
             continue
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
-            merged.append((start, end))
-    return merged
+            joined.append((start, end))
+    return joined

@@ -48,10 +48,12 @@ WITH wanted AS (
     SELECT w.entity_id, t.id AS task_id
     FROM wanted w JOIN tasks t ON t.payload->>'topic_id' = CAST(w.entity_id AS text)
     WHERE CAST(:entity_type AS text) = 'topic' AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
+      AND (CAST(:since AS timestamptz) IS NULL OR coalesce(t.started_at, t.created_at) >= w.horizon)
     UNION ALL
     SELECT w.entity_id, t.id
     FROM wanted w JOIN tasks t ON t.payload->>'user_id' = CAST(w.entity_id AS text)
     WHERE CAST(:entity_type AS text) = 'user' AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
+      AND (CAST(:since AS timestamptz) IS NULL OR coalesce(t.started_at, t.created_at) >= w.horizon)
 ), crawl AS (
     SELECT entity_id, t.status, f.first_found, f.last_found, f.earliest_post,
            (t.payload->>'action' = 'timeline') IS TRUE AS timeline,

@@ -188,6 +188,10 @@ INDEXES = {
     },
     "temporal_events": {
         "temporal_events_pkey": "btree (id)",
+        "one_open_event_per_key": (
+            "unique btree (entity_type, entity_id, (metadata ->> 'key'::text)) WHERE resolved_at IS NULL"
+            " AND ((metadata ->> 'state'::text) = ANY (ARRAY['active'::text, 'recovering'::text]))"
+        ),
         "idx_events_period": "btree (period_id)",
         "idx_events_entity": "btree (entity_type, entity_id, first_detected_at)",
         "idx_events_unresolved": ("btree (entity_type, entity_id, resolved_at) WHERE resolved_at IS NULL"),
@@ -223,16 +227,24 @@ INDEXES = {
         "idx_contents_shared": (
             "btree (user_id, analysis_period_id) WHERE topic_id IS NOT NULL AND user_id IS NOT NULL"
         ),
+        "idx_contents_topic_time": (
+            "btree (topic_id, COALESCE(published_at, crawled_at), id)"
+            " WHERE topic_id IS NOT NULL AND analysis_period_id IS NOT NULL"
+        ),
+        "idx_contents_user_time": (
+            "btree (user_id, COALESCE(published_at, crawled_at), id)"
+            " WHERE user_id IS NOT NULL AND analysis_period_id IS NOT NULL"
+        ),
     },
     "tasks": {
         "idx_tasks_period": "btree (period_id)",
         "idx_tasks_effectiveness": "btree (effectiveness_id)",
         "idx_tasks_crawl_topic": (
-            "btree ((payload ->> 'topic_id'::text))"
+            "btree ((payload ->> 'topic_id'::text), COALESCE(started_at, created_at))"
             " WHERE label::text ~~ 'crawler:%'::text OR label::text ~~ 'searcher:%'::text"
         ),
         "idx_tasks_crawl_user": (
-            "btree ((payload ->> 'user_id'::text))"
+            "btree ((payload ->> 'user_id'::text), COALESCE(started_at, created_at))"
             " WHERE label::text ~~ 'crawler:%'::text OR label::text ~~ 'searcher:%'::text"
         ),
     },

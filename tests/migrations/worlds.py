@@ -122,7 +122,7 @@ TO_THE_HEAD_OF_THE_APPLICATION = """
 DROP VIEW temporal_pipeline.period_member, temporal_pipeline.linked_content, temporal_pipeline.entity;
 DROP SCHEMA temporal_pipeline CASCADE;
 DROP INDEX idx_contents_unlinked, idx_contents_unowned, idx_contents_unprepared, idx_contents_shared,
-    idx_tasks_crawl_topic, idx_tasks_crawl_user;
+    idx_contents_topic_time, idx_contents_user_time, idx_tasks_crawl_topic, idx_tasks_crawl_user;
 
 DROP INDEX idx_snapshot_period_covering;
 CREATE INDEX idx_snapshot_period_covering ON period_content_snapshots (period_id, relevance_score DESC)

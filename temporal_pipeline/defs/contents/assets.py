@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from temporal_pipeline.bulk import told_in_lines
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.contents.prepare import Report, prepare_contents, queries, unprepared_contents
-from temporal_pipeline.defs.contents.relevance import METHOD, NO_TEXT
+from temporal_pipeline.defs.contents.relevance.scoring import METHOD, NO_TEXT
 from temporal_pipeline.entities import all_entities
 from temporal_pipeline.reporting import dry_run_result, markdown_table, relation_metadata
 from temporal_pipeline.scope import Scope

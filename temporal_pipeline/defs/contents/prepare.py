@@ -23,7 +23,10 @@ from temporal_pipeline.bulk import (
     pages_of,
 )
 from temporal_pipeline.database import Database, Queries
-from temporal_pipeline.defs.contents import dates, relevance
+from temporal_pipeline.defs.contents import dates
+from temporal_pipeline.defs.contents.answers import Answer, Knowledge
+from temporal_pipeline.defs.contents.learning import CHARACTERS_READ, learn_new, scoring_done
+from temporal_pipeline.defs.contents.relevance.scoring import METHOD
 from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity
 from temporal_pipeline.holding import Hold, hold
@@ -34,30 +37,7 @@ STAGE = "contents"
 # The first sweep takes everything, the others what the application had locked meanwhile; what arrives later
 # is the next run's.
 SWEEPS = 3
-# No keyword first occurs later in a text that deserves a score, and a batch of long texts stays below 20 MB.
-CHARACTERS_READ = 5_000
 NO_ID = uuid.UUID(int=0)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is to be written for the content that was read at a place: None where it has a value already or none
-    could be found.
-
-    `note` gives the reason for every value that could not be found. `scored_elsewhere`: it had a relevance.
-    """
-
-    content: uuid.UUID
-    place: str
-    owner: uuid.UUID | None
-    published_at: datetime | None
-    relevance: float | None
-    reasons: tuple[str, ...]
-    scored_elsewhere: bool
-
-    @property
-    def note(self) -> str | None:
-        return "; ".join(self.reasons) or None
 
 
 @dataclass
@@ -141,7 +121,9 @@ def prepare_contents(
             pages = pages_of(connection, "contents")
         report.left = _count_unprepared(database, entities, since)
         chunks = Chunks("preparing", batch_size, total=report.left, progress=progress)
-        preparer = _Preparer(held, selection(entities, since), chunks, report)
+        scope = selection(entities, since)
+        owners = learn_new(database, scope)
+        preparer = _Preparer(held, scope, chunks, report)
         for _ in range(SWEEPS):
             if not report.left:
                 break
@@ -150,6 +132,8 @@ def prepare_contents(
             else:
                 preparer.sweep_ids()
             report.left = _count_unprepared(database, entities, since)
+        # Also of what is left: a busy crawler always leaves something, and would never be learnt from again.
+        scoring_done(database, owners)
         if chunks.done:
             held.write(lambda connection: connection.execute(queries["make_durable"]))
     report.chunks, report.retries = chunks.count, chunks.retries
@@ -186,7 +170,7 @@ class _Preparer:
     scope: dict[str, Any]
     chunks: Chunks
     report: Report
-    keywords: dict[uuid.UUID, relevance.Keywords] = field(default_factory=dict)
+    knowledge: Knowledge = field(default_factory=Knowledge)
     _reporting: threading.Lock = field(default_factory=threading.Lock)
 
     def sweep_pages(self, pages: dict[str, str]) -> None:
@@ -215,18 +199,11 @@ class _Preparer:
                     queries["read_contents"],
                     {"places": list(piece), "characters": CHARACTERS_READ, "date_keys": list(dates.KEYS)},
                 ).all()
-                self._learn_keywords(connection, rows)
-            answers = [_answer(row, self.keywords.get(row.topic_id)) for row in rows]
+                answers = self.knowledge.answers(connection, rows)
             written = self.chunks.write(self.hold, partial(_write, answers=answers))
             with self._reporting:
                 for answer in written:
                     self.report.add(answer)
-
-    def _learn_keywords(self, connection: Connection, rows: Sequence[Row[Any]]) -> None:
-        unknown = {row.topic_id for row in rows if row.topic_id is not None} - self.keywords.keys()
-        if unknown:
-            for topic in connection.execute(queries["topic_keywords"], {"topics": sorted(unknown)}):
-                self.keywords[topic.id] = relevance.Keywords(topic.keywords or ())
 
 
 def _write(connection: Connection, answers: Sequence[Answer]) -> tuple[int, list[Answer]]:
@@ -242,33 +219,8 @@ def _write(connection: Connection, answers: Sequence[Answer]) -> tuple[int, list
                 "published": [answer.published_at for answer in answers],
                 "scores": [answer.relevance for answer in answers],
                 "notes": [answer.note for answer in answers],
-                "method": relevance.METHOD,
+                "method": METHOD,
             },
         )
     )
     return len(written), [answer for answer in answers if answer.content in written]
-
-
-def _answer(row: Row[Any], keywords: relevance.Keywords | None) -> Answer:
-    """The answer for one row; a row that defeats us gets its reason instead, and never stops its batch."""
-    published_at: datetime | None = None
-    score: float | None = None
-    reasons: list[str] = []
-    try:
-        if row.lacks_published_at:
-            published_at, objection = dates.find_published_at(row.dates, row.crawled_at)
-            reasons += [objection] if objection else []
-        if row.lacks_relevance:
-            score, objection = relevance.assess(keywords, row.text, row.hashtags)
-            reasons += [objection] if objection else []
-    except Exception as error:
-        reasons.append(f"could not be read ({type(error).__name__})")
-    return Answer(
-        content=row.id,
-        place=row.place,
-        owner=row.topic_id or row.user_id,
-        published_at=published_at,
-        relevance=score,
-        reasons=tuple(reasons),
-        scored_elsewhere=not row.lacks_relevance,
-    )

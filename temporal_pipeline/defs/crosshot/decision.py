@@ -9,7 +9,10 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Waiting:
-    """An entity whose contents wait for a period; `reason` says why it must wait on, null: it is ready."""
+    """An entity whose contents wait for a period, or (no contents) whose open events wait for another look.
+
+    `reason` says why it must wait on, null: it is ready.
+    """
 
     entity: str
     contents: int
@@ -47,6 +50,9 @@ def decide(waiting: Sequence[Waiting], unfinished_run: str | None, finished_runs
         return Wait(f"{_entities(len(waiting))} with contents, none of them ready: {told}")
     if unfinished_run is not None:
         return Wait(f"run {unfinished_run} is not finished yet; {_entities(len(ready))} after it")
+    if not any(entity.contents for entity in ready):
+        # Another look at open events is tried once per newest crawl, whatever comes of it.
+        return Start(digest(ready))
     return Start(f"{digest(ready)}-{finished_runs}")
 
 

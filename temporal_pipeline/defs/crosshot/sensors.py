@@ -1,11 +1,15 @@
 """The sensor that starts an incremental run when crawls have brought something new."""
 
+from collections.abc import Container
+
 import dagster as dg
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from temporal_pipeline.abandoned_runs import end_abandoned_runs
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.crosshot.decision import Start, Waiting, decide, digest, ready_among
+from temporal_pipeline.defs.events.reading import queries as events
 from temporal_pipeline.defs.periods.cutting import waiting_entities
 from temporal_pipeline.defs.schema.upgrade import is_at_head
 from temporal_pipeline.errors import PipelineError
@@ -31,7 +35,8 @@ DATA_VERSION_TAG = "dagster/data_version"
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Starts the job `update` without its migration when contents of a topic or user that is ready wait "
-        "for a period; otherwise says why not. Evaluated only where a Dagster daemon runs."
+        "for a period, or an open event may have ended; otherwise says why not. Evaluated only where a Dagster "
+        "daemon runs."
     ),
 )
 def new_crawls(context: dg.SensorEvaluationContext, database: dg.ResourceParam[Database]) -> dg.SensorResult:
@@ -46,6 +51,7 @@ def new_crawls(context: dg.SensorEvaluationContext, database: dg.ResourceParam[D
                 Waiting(f"{row.entity_type}:{row.entity_id}", row.contents, row.newest, row.reason)
                 for row in waiting_entities(connection, automatic=True)
             ]
+            waiting += _open_events(connection, {entity.entity for entity in waiting})
     except PipelineError as error:
         return _skip(context, str(error))
     except OperationalError as error:
@@ -63,6 +69,15 @@ def new_crawls(context: dg.SensorEvaluationContext, database: dg.ResourceParam[D
     return dg.SensorResult(run_requests=[request], cursor=cursor, asset_events=reports)
 
 
+def _open_events(connection: Connection, waiting: Container[str]) -> list[Waiting]:
+    """Entities whose open events a crawl without contents may have ended; those with contents wait for these."""
+    return [
+        Waiting(entity, 0, row.newest, None)
+        for row in connection.execute(events["open_events_with_news"])
+        if (entity := f"{row.entity_type}:{row.entity_id}") not in waiting
+    ]
+
+
 def _skip(context: dg.SensorEvaluationContext, reason: str) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
 
@@ -75,7 +90,7 @@ def _report(waiting: list[Waiting], cursor: str | None) -> tuple[list[dg.AssetMa
     for a table that Dagster cannot observe itself, runs remember the version of the latest observation but
     the UI compares it with the latest materialization, and would show "unsynced" for ever.
     """
-    ready = ready_among(waiting)
+    ready = [entity for entity in ready_among(waiting) if entity.contents]
     version = digest(ready)
     if not ready or version == cursor:
         return [], cursor

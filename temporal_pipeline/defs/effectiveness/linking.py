@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from temporal_pipeline.database import Database, Queries
-from temporal_pipeline.defs.effectiveness.naming import NO_QUERY, platform_of, query_of
+from temporal_pipeline.defs.effectiveness.naming import NO_QUERY, normal_form, platform_of, query_of
 from temporal_pipeline.entities import Entity
 
 queries = Queries(__package__)
@@ -19,7 +19,7 @@ NO_ID = uuid.UUID(int=0)
 SWEEPS = 3
 PAUSE_SECONDS = 0.2
 
-# The rows of a period on a platform, by query.
+# The rows of a period on a platform, by normal form.
 _Rows = Mapping[tuple[uuid.UUID, str], Mapping[str, uuid.UUID]]
 
 
@@ -70,7 +70,7 @@ def _link_batch(parameters: dict[str, Any], connection: Connection) -> tuple[uui
     rows: dict[tuple[uuid.UUID, str], dict[str, uuid.UUID]] = {}
     periods = {"periods": sorted({task.period_id for task in tasks})}
     for row in connection.execute(queries["rows_of_periods"], periods):
-        rows.setdefault((row.period_id, row.platform), {})[row.query] = row.id
+        rows.setdefault((row.period_id, row.platform), {})[normal_form(row.query)] = row.id
     found = [(task, _row_of(task, rows)) for task in tasks if not task.is_held]
     links = [(task.id, row, task.period_id) for task, row in found if row is not None]
     if links:
@@ -85,7 +85,7 @@ def _row_of(task: Row[Any], rows: _Rows) -> uuid.UUID | None:
     A query that became known, or another one, only after it was measured has no row: the task was counted
     without a query, or with whatever query it had; then the first on its platform stands for it.
     """
-    query = query_of(task.action, task.asked, task.username, task.widened)
+    query = normal_form(query_of(task.action, task.asked, task.username, task.widened))
     places = [(task.period_id, platform) for platform in (*task.platforms, platform_of(task.label))]
     by_query = [rows[place] for place in places if place in rows]
     exact = (known[query] for known in by_query if query in known)

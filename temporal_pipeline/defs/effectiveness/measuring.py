@@ -1,6 +1,5 @@
 """Measuring which queries were worth their cost: one row per period, platform and query."""
 
-import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +11,10 @@ from sqlalchemy import Connection, Row
 
 from temporal_pipeline import problems
 from temporal_pipeline.database import Database, Queries
+from temporal_pipeline.defs.effectiveness.bookkeeping import Measurement, keep_books
+from temporal_pipeline.defs.effectiveness.findings import findings_of
+from temporal_pipeline.defs.effectiveness.judgement.scoring import METHOD
 from temporal_pipeline.defs.effectiveness.linking import link_tasks, measure_durations
-from temporal_pipeline.defs.effectiveness.naming import platform_of, query_of
-from temporal_pipeline.defs.effectiveness.scoring import HIGH_VALUE, METHOD, RELEVANT, Counts, Verdict, judge
 from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity
 
@@ -23,20 +23,9 @@ queries = Queries(__package__)
 STAGE = "effectiveness"
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One query of one period: what it brought and what that is worth."""
-
-    period: uuid.UUID
-    platform: str
-    query: str
-    counts: Counts
-    verdict: Verdict
-
-
 @dataclass
 class EntityTally:
-    """What a run measured of one entity; `best` and `worst` by score, None while nothing was scored."""
+    """What a run measured of one entity; `best` and `worst` by score."""
 
     periods: int = 0
     queries: int = 0
@@ -44,13 +33,11 @@ class EntityTally:
     worst: Measurement | None = None
 
     def add(self, measurement: Measurement) -> None:
+        """Count a measurement in."""
         self.queries += 1
-        score = measurement.verdict.score
-        if score is None:
-            return
-        if self.best is None or score > (self.best.verdict.score or 0):
+        if self.best is None or measurement.score > self.best.score:
             self.best = measurement
-        if self.worst is None or score < (self.worst.verdict.score or 0):
+        if self.worst is None or measurement.score < self.worst.score:
             self.worst = measurement
 
 
@@ -91,9 +78,11 @@ def measure_periods(
 ) -> MeasureReport:
     """Measure the queries of every frozen period that has not been measured, then link tasks to their rows.
 
-    The rows of a period and its mark are one transaction; rows that the application wrote for a period
-    stay, only those that it lacks are added. Many small periods share a statement; when a group
-    fails, its periods are tried one by one, and those that fail are recorded and left for the next run.
+    The rows of a period, what they change in what is remembered of its queries, and its mark are one
+    transaction; rows that the application wrote for a period stay, only those that it lacks are added. Many
+    small periods share a statement; when a group fails, its periods are tried one by one, and those that fail
+    are recorded and left for the next run. A period that ends before another one of its entity that was
+    measured already (it failed then, or is analysed again) has the entity's books written anew from its rows.
     Raises PipelineError when the schema is not at head or another run is measuring.
     """
     report = MeasureReport()
@@ -101,27 +90,30 @@ def measure_periods(
         with database.transaction(read_only=True) as connection:
             require_head(connection)
             pending = unmeasured_periods(connection, entities, since)
+        report.durations_filled = measure_durations(database, entities, batch_size)
         for group in _groups(pending, batch_size):
             try:
-                report.add(group, database.write(partial(_measure, periods=group)))
+                report.add(group, database.write(partial(_measure, periods=group, run_id=run_id)))
             except Exception:
                 for period in group:
                     try:
-                        report.add([period], database.write(partial(_measure, periods=[period])))
+                        report.add(
+                            [period], database.write(partial(_measure, periods=[period], run_id=run_id))
+                        )
                     except Exception as error:
                         entity = _entity(period)
                         reason = problems.record(database, STAGE, entity, error, run_id)
                         report.failed.append((entity, reason))
         database.write(_forget_solved_problems)
         report.tasks_linked, report.tasks_held = link_tasks(database, entities, batch_size)
-        report.durations_filled = measure_durations(database, entities, batch_size)
     return report
 
 
 def unmeasured_periods(
     connection: Connection, entities: Sequence[Entity] | None = None, since: datetime | None = None
 ) -> Sequence[Row[Any]]:
-    """Periods to be measured: rows (id, entity_type, entity_id, name, period_number, content_count).
+    """Periods to be measured: rows (id, entity_type, entity_id, name, period_number,
+    period_end, content_count).
 
     `since`: only periods that end after it.
     """
@@ -144,47 +136,12 @@ def _groups(periods: Sequence[Row[Any]], batch_size: int) -> Iterator[list[Row[A
         yield group
 
 
-def _measure(connection: Connection, periods: Sequence[Row[Any]]) -> list[Measurement]:
+def _measure(connection: Connection, periods: Sequence[Row[Any]], run_id: str) -> list[Measurement]:
     ids = [period.id for period in periods]
-    measurements = _measurements(connection, ids)
-    written = set()
-    if measurements:
-        rows = connection.execute(
-            queries["insert_missing_rows"],
-            {
-                "periods": [m.period for m in measurements],
-                "platforms": [m.platform for m in measurements],
-                "queries": [m.query for m in measurements],
-                "total_found": [m.counts.total_found for m in measurements],
-                "relevant": [m.counts.relevant for m in measurements],
-                "high_value": [m.counts.high_value for m in measurements],
-                "scores": [m.verdict.score for m in measurements],
-                "avg_relevance": [m.counts.average_relevance for m in measurements],
-                "coverage": [m.verdict.coverage for m in measurements],
-                "recommendations": [m.verdict.recommendation for m in measurements],
-            },
-        )
-        written = {(row.period_id, row.platform, row.query) for row in rows}
-    connection.execute(queries["mark_measured"], {"periods": ids, "method": METHOD})
-    return [m for m in measurements if (m.period, m.platform, m.query) in written]
-
-
-def _measurements(connection: Connection, periods: list[uuid.UUID]) -> list[Measurement]:
-    parameters = {"periods": periods, "relevant": RELEVANT, "high_value": HIGH_VALUE}
-    by_query: defaultdict[tuple[uuid.UUID, str, str], Counts] = defaultdict(Counts)
-    by_period: defaultdict[uuid.UUID, Counts] = defaultdict(Counts)
-    for row in connection.execute(queries["crawls_of_periods"], parameters):
-        counts = Counts(
-            row.runs, row.found, row.contents, row.scored, row.relevant, row.high_value, row.relevance_sum
-        )
-        platform = row.platform or platform_of(row.label)
-        query = query_of(row.action, row.asked, row.username, row.widened)
-        by_query[row.period_id, platform, query] += counts
-        by_period[row.period_id] += counts
-    return [
-        Measurement(period, platform, query, counts, judge(counts, by_period[period]))
-        for (period, platform, query), counts in sorted(by_query.items(), key=lambda item: item[0])
-    ]
+    connection.execute(queries["forget_earlier_measurements"], {"periods": ids})
+    measurements = keep_books(connection, periods, findings_of(connection, ids))
+    connection.execute(queries["mark_measured"], {"periods": ids, "method": METHOD, "run_id": run_id})
+    return measurements
 
 
 def _forget_solved_problems(connection: Connection) -> None:

@@ -3,18 +3,20 @@
 import dagster as dg
 
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.events.recording import KEY, queries
+from temporal_pipeline.defs.events.reading import DETECTOR, queries
 from temporal_pipeline.defs.events.searching import STAGE
 from temporal_pipeline.reporting import claim, entities_succeeded
 
 
 @dg.asset_check(
     asset="temporal_events",
-    description="Each volume event names at least one post that shows it.",
+    description="Each event of unusually many posts names at least one of them.",
 )
-def every_volume_event_has_evidence(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
+def every_upward_volume_event_has_evidence(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
     with database.transaction(read_only=True) as connection:
-        return claim(connection.execute(queries["volume_events_without_evidence"], {"key": KEY}).all())
+        return claim(
+            connection.execute(queries["volume_events_without_evidence"], {"detector": DETECTOR}).all()
+        )
 
 
 @dg.asset_check(
@@ -23,7 +25,7 @@ def every_volume_event_has_evidence(database: dg.ResourceParam[Database]) -> dg.
 )
 def event_weights_are_in_range(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
     with database.transaction(read_only=True) as connection:
-        return claim(connection.execute(queries["evidence_out_of_range"], {"key": KEY}).all())
+        return claim(connection.execute(queries["evidence_out_of_range"], {"detector": DETECTOR}).all())
 
 
 @dg.asset_check(
@@ -32,3 +34,35 @@ def event_weights_are_in_range(database: dg.ResourceParam[Database]) -> dg.Asset
 )
 def every_entity_was_searched_for_events(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
     return entities_succeeded(database, STAGE)
+
+
+@dg.asset_check(
+    asset="temporal_events",
+    description="The posts that show an event belong to its period or to a later one.",
+)
+def evidence_is_no_older_than_its_event(
+    database: dg.ResourceParam[Database],
+) -> dg.AssetCheckResult:
+    with database.transaction(read_only=True) as connection:
+        return claim(connection.execute(queries["evidence_of_earlier_periods"], {"detector": DETECTOR}).all())
+
+
+@dg.asset_check(
+    asset="temporal_events",
+    description="Of each topic or user, at most one event per metric and direction is open.",
+)
+def one_open_event_per_key(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
+    with database.transaction(read_only=True) as connection:
+        return claim(connection.execute(queries["keys_open_twice"], {"detector": DETECTOR}).all())
+
+
+@dg.asset_check(
+    asset="temporal_events",
+    description="No topic or user has more than one burst of posts a week; the detector would cry wolf there.",
+)
+def events_are_rare(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
+    with database.transaction(read_only=True) as connection:
+        return claim(
+            connection.execute(queries["onsets_per_week"], {"detector": DETECTOR}).all(),
+            severity=dg.AssetCheckSeverity.WARN,
+        )

@@ -1,158 +1,171 @@
-"""From episodes to rows: what to write about an event, and its evidence."""
+"""From findings to rows: what to write about an event, with its evidence and its history."""
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from temporal_pipeline.crawls.coverage import HOUR
-from temporal_pipeline.database import Queries
-from temporal_pipeline.defs.events import wording
-from temporal_pipeline.defs.events.detection import Scores, Volume
-from temporal_pipeline.defs.events.episodes import Episode, pair, quiet_since
-from temporal_pipeline.defs.events.evidence import Post, weigh
+from temporal_pipeline.defs.events.finding.evidence import Post, weigh
+from temporal_pipeline.defs.events.finding.findings import Finding
+from temporal_pipeline.defs.events.finding.hourly import with_terms
+from temporal_pipeline.defs.events.finding.series import hour_of
+from temporal_pipeline.defs.events.reading import DETECTOR, DISMISSED, METHOD, KnownEvent, queries
 from temporal_pipeline.entities import Entity
-from temporal_pipeline.errors import PipelineError
 from temporal_pipeline.terms import rising_terms
 
-queries = Queries(__package__)
-
-KEY = "volume_up"
-METHOD_FAMILY = "counts"
-METHOD = f"{METHOD_FAMILY}-1"
+SEVERITIES = ("info", "warning", "critical")
 # Enough posts for stable shares of terms, few enough for any burst.
 SAMPLE = 2000
 TERMS_BEFORE = timedelta(days=7)
 TERMS = 5
-
-
-@dataclass(frozen=True)
-class KnownEvent:
-    """An event of ours as it stands in the database."""
-
-    id: uuid.UUID
-    severity: str
-    resolved_at: datetime | None
-    resolution_note: str | None
-    metadata: dict[str, Any]
-    onset: datetime
-    last_alarm: datetime
-
-    @classmethod
-    def of(cls, row: Row[Any]) -> Self:
-        """Raises KeyError or ValueError when somebody has spoilt the metadata."""
-        return cls(
-            row.id,
-            row.severity,
-            row.resolved_at,
-            row.resolution_note,
-            row.metadata,
-            datetime.fromisoformat(row.metadata["onset"]),
-            datetime.fromisoformat(row.metadata["last_alarm"]),
-        )
-
-    @property
-    def is_resolved_by_others(self) -> bool:
-        """Whether somebody has set or taken back the end that we wrote; then it is theirs."""
-        ours = (self.metadata.get("resolved_at"), self.metadata.get("resolution_note"))
-        return ours != (_iso(self.resolved_at), self.resolution_note)
+# What an absence is compared with.
+POSTS_BEFORE_ABSENCE = 5
+NO_LONGER = "With what is known now, this no longer stands out by itself."
 
 
 @dataclass(frozen=True)
 class Change:
-    """What to write about one event: a new one, new figures, or (without an episode) only its end."""
+    """What to write about one event: a new one, new figures, or (no finding) that it was none."""
 
     known: KnownEvent | None
-    episode: Episode | None
-    resolution: dict[str, str | None]
+    finding: Finding | None
+    ended: datetime | None
 
     @property
-    def resolves(self) -> bool:
-        """Whether this ends an event that is new or was open."""
-        was_open = self.known is None or self.known.resolved_at is None
-        return was_open and self.resolution["resolved_at"] is not None
+    def effect(self) -> str:
+        """What this does to the event: open, resolve, re-open or update it."""
+        if self.known is None:
+            return "opened"
+        if self.known.is_theirs:
+            return "updated"
+        if self.known.ended is None and self.ended is not None:
+            return "resolved"
+        return "reopened" if self.known.ended is not None and self.ended is None else "updated"
 
 
 def changes_of(
-    volume: Volume, scores: Scores, found: Sequence[Episode], known: Sequence[KnownEvent]
+    found: Sequence[Finding],
+    known: Sequence[KnownEvent],
+    closed: datetime | None,
+    *,
+    same: timedelta = timedelta(),
 ) -> list[Change]:
-    """What differs between the episodes that there are and the events that are recorded."""
+    """What differs between the findings and the events recorded, of which `known` are those of the same time.
+
+    The same event is one of the same key that overlaps or lies at most `same` apart; each is used once. What
+    is recorded as open and is found no longer ends at `closed`. The oldest come first, so that of each key
+    one ends before the next opens.
+    """
     changes = []
-    pairs, left_over = pair(found, known)
-    for episode, position in zip(found, pairs, strict=True):
-        event = None if position is None else known[position]
-        resolution = _resolution(episode.resolved_at, "Back to the usual number of posts.", event)
-        if event is None or not _is_part(_figures(episode), event.metadata):
-            changes.append(Change(event, episode, resolution))
-        elif not _is_part(resolution, event.metadata):
-            changes.append(Change(event, None, resolution))
-    for event in (known[position] for position in left_over):
-        if event.resolved_at is None:
-            note = "With what is known now, these hours no longer stand out by themselves."
-            resolution = _resolution(quiet_since(volume, scores, event.last_alarm), note, event)
-            if not _is_part(resolution, event.metadata):
-                changes.append(Change(event, None, resolution))
-    return changes
+    left = {event.id: event for event in known}
+    for one in sorted(found, key=lambda finding: finding.onset):
+        near = min(
+            (event for event in left.values() if event.key == one.key),
+            key=lambda event: (_apart(one, event), event.onset),
+            default=None,
+        )
+        if near is not None and _apart(one, near) > same:
+            near = None
+        if near is not None:
+            del left[near.id]
+        if near is None or _differs(one, near):
+            changes.append(Change(near, one, one.resolved_at))
+    retracted = [
+        Change(event, None, max(closed or event.last_breach, event.last_breach))
+        for event in left.values()
+        if event.ended is None and not event.is_theirs
+    ]
+    return retracted + changes
 
 
-def _resolution(ended: datetime | None, note: str, event: KnownEvent | None) -> dict[str, str | None]:
-    if event is not None and event.is_resolved_by_others:
-        return {key: event.metadata.get(key) for key in ("resolved_at", "resolution_note")}
-    return {"resolved_at": _iso(ended), "resolution_note": None if ended is None else note}
+def _apart(one: Finding, other: KnownEvent) -> timedelta:
+    return max(other.onset - one.last_breach, one.onset - other.last_breach, timedelta())
 
 
-def _figures(episode: Episode) -> dict[str, Any]:
-    """What identifies an episode and its size, as it is kept in the event's metadata."""
+def _differs(one: Finding, event: KnownEvent) -> bool:
+    now = _of_theirs(one) if event.is_theirs else _metadata(one)
+    return any(event.metadata.get(key) != value for key, value in now.items() if key != "terms")
+
+
+def _metadata(one: Finding) -> dict[str, Any]:
     return {
-        "key": KEY,
-        "metric": "volume",
+        "detector": DETECTOR,
         "method": METHOD,
-        "onset": _iso(episode.onset),
-        "last_alarm": _iso(episode.last_alarm),
-        "z": round(episode.z, 3),
-        "peak_bucket": _iso(episode.peak),
-        "peak_count": episode.peak_count,
-        "baseline": round(episode.baseline, 4),
-        "ratio": round(episode.ratio, 2),
-        "n_baseline": episode.n_baseline,
-        "threshold_count": episode.threshold_count,
-        "alarm_buckets": len(episode.alarms),
-        "posts": episode.posts,
+        "key": one.key,
+        "metric": one.metric,
+        "direction": one.direction,
+        "state": one.state,
+        "onset": one.onset.isoformat(),
+        "last_breach": one.last_breach.isoformat(),
+        "resolved_at": None if one.resolved_at is None else one.resolved_at.isoformat(),
+        "resolution_note": one.resolution_note,
+        **one.figures,
     }
 
 
-def apply_change(connection: Connection, entity: Entity, change: Change) -> int:
-    """Write one change. Returns the number of evidence rows."""
+def _of_theirs(one: Finding) -> dict[str, Any]:
+    """What is still followed of an event that somebody dismissed, so that its end is known."""
+    ours = _metadata(one)
+    return {"state": DISMISSED, "last_breach": ours["last_breach"], "resolved_at": ours["resolved_at"]}
+
+
+def apply_change(connection: Connection, entity: Entity, change: Change) -> int | None:
+    """Write one change. Returns the number of evidence rows; None where no post is left that shows a new event."""
     owner = {"entity_type": entity.type, "entity_id": entity.id}
-    event, episode = change.known, change.episode
-    if episode is None:
-        assert event is not None
-        metadata = json.dumps(change.resolution)
-        connection.execute(queries["resolve_event"], {"metadata": metadata, **_end(event, change)})
+    known, one = change.known, change.finding
+    if known is not None and not known.is_theirs and not _lock(connection, known):
+        # Somebody was faster; the next look finds it theirs.
+        return None
+    if one is None:
+        assert known is not None
+        _retract(connection, known, change.ended)
+        return 0
+    if known is not None and known.is_theirs:
+        metadata = json.dumps(_of_theirs(one))
+        connection.execute(queries["note_on_event"], {"event_id": known.id, "metadata": metadata})
         return 0
 
-    posts, terms = _posts_and_terms(connection, owner, episode)
-    weights = weigh(posts, [term for term, _ in terms])
-    columns = {
-        "severity": wording.severity(episode, event.severity if event else None),
-        "title": wording.title(entity.name, episode, terms),
-        "description": wording.description(episode, terms),
-        "metadata": json.dumps(_figures(episode) | change.resolution | {"terms": [t for t, _ in terms]}),
+    rows, one = _evidence(connection, owner, one)
+    posts = [Post(r.id, hour_of(r.hour), r.text, r.relevance_score, r.reactions) for r in rows]
+    weights = weigh(posts, one.excess)
+    # The application has deleted its posts: the hours that they were counted in are frozen.
+    are_gone = bool(one.excess) and not weights
+    if are_gone and known is None:
+        return None
+    severity = max(one.severity, known.severity if known else one.severity, key=SEVERITIES.index)
+    event = {
+        "event_type": one.event_type,
+        "severity": severity,
+        "title": one.title,
+        "description": one.description,
+        "resolved_at": one.resolved_at,
+        "resolution_note": one.resolution_note,
+        "metadata": json.dumps(_metadata(one)),
+        "entry": json.dumps(
+            {
+                "state": one.state,
+                "severity": severity,
+                "resolved_at": None if one.resolved_at is None else one.resolved_at.isoformat(),
+                "title": one.title,
+            }
+        ),
+        "period_id": None
+        if are_gone
+        else _period(connection, owner, one, rows, {content_id for content_id, _ in weights}),
     }
-    if event is None:
-        detection = _first_detection(connection, owner, episode)
-        event_id = connection.scalar(
-            queries["open_event"], {**owner, **columns, **change.resolution, **detection}
-        )
+    if known is None:
+        detected = _first_detected(connection, owner, one)
+        event_id = connection.scalar(queries["open_event"], {**owner, **event, "first_detected_at": detected})
     else:
-        event_id = event.id
+        event_id = known.id
         connection.execute(queries["drop_outdated_evidence"], {"event_id": event_id})
-        connection.execute(queries["update_event"], {**columns, **_end(event, change)})
-    written = connection.execute(
+        connection.execute(queries["update_event"], {**event, "event_id": event_id})
+    return connection.execute(
         queries["add_evidence"],
         {
             "event_id": event_id,
@@ -160,58 +173,83 @@ def apply_change(connection: Connection, entity: Entity, change: Change) -> int:
             "weights": [weight for _, weight in weights],
         },
     ).rowcount
-    if not weights:
-        raise _vanished(episode)
-    return written
 
 
-def _end(event: KnownEvent, change: Change) -> dict[str, Any]:
-    return {"event_id": event.id, "end_is_ours": not event.is_resolved_by_others, **change.resolution}
+def _lock(connection: Connection, known: KnownEvent) -> bool:
+    ours = {"ended": known.metadata["resolved_at"], "note": known.metadata["resolution_note"]}
+    return connection.scalar(queries["lock_ours"], {"event_id": known.id, **ours}) is not None
 
 
-def _posts_and_terms(
-    connection: Connection, owner: dict[str, Any], episode: Episode
-) -> tuple[list[Post], list[tuple[str, int]]]:
+def _retract(connection: Connection, known: KnownEvent, ended: datetime | None) -> None:
+    ends = None if ended is None else ended.isoformat()
+    metadata = {"state": "resolved", "resolved_at": ends, "resolution_note": NO_LONGER}
+    entry = {"state": "resolved", "resolved_at": ends, "severity": known.severity}
+    connection.execute(
+        queries["resolve_event"],
+        {
+            "event_id": known.id,
+            "resolved_at": ended,
+            "resolution_note": NO_LONGER,
+            "metadata": json.dumps(metadata),
+            "entry": json.dumps(entry),
+        },
+    )
+
+
+def _evidence(
+    connection: Connection, owner: dict[str, Any], one: Finding
+) -> tuple[Sequence[Row[Any]], Finding]:
+    """The posts that show a finding; one that has posts of its own is told in their words."""
+    if not one.excess:
+        if not one.cites_posts_before:
+            return [], one
+        return connection.execute(
+            queries["last_posts_before"], {**owner, "before": one.onset, "limit": POSTS_BEFORE_ABSENCE}
+        ).all(), one
     rows = connection.execute(
         queries["posts_of_hours"],
         {
             **owner,
-            "start": episode.onset,
-            "end": episode.last_alarm + HOUR,
-            "hours": [int(hour.timestamp()) // 3600 for hour in episode.alarms],
+            "start": one.onset,
+            "end": one.last_breach + HOUR,
+            "hours": [int(hour.timestamp()) // 3600 for hour in one.excess],
             "limit": SAMPLE,
         },
-    )
-    posts = [Post(row.id, row.text, row.relevance_score, row.reactions) for row in rows]
+    ).all()
     before = connection.scalars(
         queries["texts_between"],
-        {**owner, "start": episode.onset - TERMS_BEFORE, "end": episode.onset, "limit": SAMPLE},
+        {**owner, "start": one.onset - TERMS_BEFORE, "end": one.onset, "limit": SAMPLE},
     )
-    return posts, rising_terms((post.text for post in posts if post.text), before, TERMS)
+    return rows, with_terms(one, rising_terms(_texts(rows), before, TERMS))
 
 
-def _first_detection(connection: Connection, owner: dict[str, Any], episode: Episode) -> dict[str, Any]:
-    """When the event could first be known, and the entity's period of the post that made it one."""
+def _texts(rows: Iterable[Row[Any]]) -> Iterable[str]:
+    return (row.text for row in rows if row.text)
+
+
+def _period(
+    connection: Connection,
+    owner: dict[str, Any],
+    one: Finding,
+    rows: Sequence[Row[Any]],
+    cited: set[uuid.UUID],
+) -> uuid.UUID:
+    """The first period that has posts which show it; without posts, that in which it became known."""
+    having = [row for row in rows if row.id in cited]
+    if having:
+        first: uuid.UUID = min(having, key=lambda row: row.period_number).period_id
+        return first
+    found: uuid.UUID = connection.scalars(queries["period_at"], {**owner, "known_at": one.known_at}).one()
+    return found
+
+
+def _first_detected(connection: Connection, owner: dict[str, Any], one: Finding) -> datetime:
+    """When the event could first be known."""
+    if "threshold_count" not in one.figures:
+        return one.known_at
+    end = one.onset + HOUR
     post = connection.execute(
         queries["detecting_post"],
-        {**owner, "start": episode.onset, "end": episode.onset + HOUR, "nth": episode.threshold_count},
+        {**owner, "start": one.onset, "end": end, "nth": one.figures["threshold_count"]},
     ).first()
-    period_id = post and connection.scalar(queries["period_of_post"], {**owner, "content_id": post.id})
-    if post is None or period_id is None:
-        raise _vanished(episode)
-    return {"first_detected_at": post.known_at, "period_id": period_id}
-
-
-def _vanished(episode: Episode) -> PipelineError:
-    return PipelineError(
-        f"the posts of the burst at {episode.onset:%Y-%m-%d %H:%M} UTC were deleted while it was looked at",
-        hint="run the same command again",
-    )
-
-
-def _is_part(figures: dict[str, Any], metadata: dict[str, Any]) -> bool:
-    return all(key in metadata and metadata[key] == value for key, value in figures.items())
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+    return end if post is None or post.crawled_at is None else max(end, post.crawled_at)

@@ -1,9 +1,10 @@
-"""Search entities for bursts of posts."""
+"""Search topics and users for events: read, judge, record what changed."""
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import groupby, islice
 from typing import Any, TypeVar
@@ -11,92 +12,109 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row
 
 from temporal_pipeline import problems
-from temporal_pipeline.crawls import Crawl, crawls_of
+from temporal_pipeline.crawls.coverage import HOUR
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.events.detection import Scores, Volume, hourly_volume, score
-from temporal_pipeline.defs.events.episodes import Episode, episodes
-from temporal_pipeline.defs.events.evidence import MOST_POSTS
-from temporal_pipeline.defs.events.recording import (
-    KEY,
-    METHOD,
-    METHOD_FAMILY,
-    Change,
-    KnownEvent,
-    apply_change,
-    changes_of,
-    queries,
+from temporal_pipeline.defs.events.finding.detection import Scores, score
+from temporal_pipeline.defs.events.finding.evidence import MOST_POSTS
+from temporal_pipeline.defs.events.finding.findings import Finding
+from temporal_pipeline.defs.events.finding.hourly import finding
+from temporal_pipeline.defs.events.finding.lifecycle import follow
+from temporal_pipeline.defs.events.finding.occurrences import (
+    CRAWL_GAP,
+    MILESTONE,
+    SILENT_QUERY,
+    PeriodTotal,
+    Run,
+    crawl_gaps,
+    milestones,
+    silent_queries,
 )
+from temporal_pipeline.defs.events.finding.series import METRICS
+from temporal_pipeline.defs.events.finding.trends import (
+    DIRECTIONS,
+    PeriodValue,
+    follow_trends,
+    trend_key,
+)
+from temporal_pipeline.defs.events.older_memories import remember_older_memories
+from temporal_pipeline.defs.events.reading import (
+    DETECTOR,
+    HOURLY_KEYS,
+    METHOD,
+    REOPENING,
+    TREND_METRICS,
+    KnownEvent,
+    Watched,
+    entities_to_watch,
+    queries,
+    read,
+)
+from temporal_pipeline.defs.events.recording import Change, apply_change, changes_of
 from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity, EntityType
 
 STAGE = "events"
-# Reading is set-based; so many entities' hourly series fit in memory with ease.
-ENTITIES_AT_ONCE = 200
-# Ten years of hours score in 0.1 s; a post dated 1970 by mistake must not cost more.
-LONGEST_HISTORY = timedelta(days=3653)
+# Reading and scoring are set-based; so many entities' fortnights are about 20 MB.
+ENTITIES_AT_ONCE = 250
+# The first time it is all of their history: up to ten years of hours.
+NEW_ENTITIES_AT_ONCE = 20
+# How many periods' posts one transaction adds up.
+PERIODS_AT_ONCE = 500
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Burst:
-    """One episode with the series in which it was found."""
+    """One finding of an hourly metric with the entity and the scores among which it was found."""
 
-    entity: Entity
-    episode: Episode
-    volume: Volume
+    watched: Watched
+    finding: Finding
     scores: Scores
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What there is to say of an entity: changes to its events, and the one with the highest score."""
+
+    watched: Watched
+    changes: list[Change]
+    strongest: Burst | None
 
 
 @dataclass
 class EventReport:
-    """What a run did. `changed`: per entity how many events were opened and updated; `strongest`: the burst
-    with the highest score among those.
-    """
+    """What a run did. `changed`: per entity how many events were opened, updated, resolved and opened again."""
 
     entities: int = 0
-    opened: int = 0
-    updated: int = 0
-    resolved: int = 0
+    remembered: int = 0
     evidence: int = 0
-    changed: dict[Entity, tuple[int, int]] = field(default_factory=dict)
+    changed: dict[Entity, dict[str, int]] = field(default_factory=dict)
     strongest: Burst | None = None
     failed: list[tuple[Entity, str]] = field(default_factory=list)
+
+    def count(self, effect: str) -> int:
+        """How many events were `opened`, `updated`, `resolved` or `reopened`."""
+        return sum(of_entity.get(effect, 0) for of_entity in self.changed.values())
 
     @property
     def rows_written(self) -> int:
         """Events and evidence rows."""
-        return self.opened + self.updated + self.evidence
+        return self.evidence + self.remembered + sum(sum(counts.values()) for counts in self.changed.values())
 
-    def add(self, entity: Entity, changes: Sequence[Change], evidence: int) -> None:
-        """Count what was committed for an entity."""
-        opened = sum(change.known is None for change in changes)
-        updated = len(changes) - opened
-        self.opened += opened
-        self.updated += updated
-        self.resolved += sum(change.resolves for change in changes)
-        self.evidence += evidence
-        if changes:
-            before = self.changed.get(entity, (0, 0))
-            self.changed[entity] = (before[0] + opened, before[1] + updated)
+    def add(self, entity: Entity, written: Sequence[tuple[Change, int]]) -> None:
+        """Count what was committed for an entity: changes, each with its rows of evidence."""
+        for change, evidence in written:
+            self.evidence += evidence
+            counts = self.changed.setdefault(entity, {})
+            counts[change.effect] = counts.get(change.effect, 0) + 1
 
-    def show(self, burst: Burst) -> None:
+    def show(self, burst: Burst | None) -> None:
         """Keep the stronger one for the picture."""
-        if self.strongest is None or burst.episode.z > self.strongest.episode.z:
+        if burst is not None and (
+            self.strongest is None or burst.finding.figures["score"] > self.strongest.finding.figures["score"]
+        ):
             self.strongest = burst
-
-
-@dataclass(frozen=True)
-class _Watched:
-    """All that was read about one entity; `hours` (since 1970) are those that have `posts`."""
-
-    entity: Entity
-    periods: list[uuid.UUID]
-    hours: list[int]
-    posts: list[int]
-    crawls: list[Crawl]
-    interval: timedelta
-    known: list[Row[Any]]
 
 
 def detect_events(
@@ -107,28 +125,124 @@ def detect_events(
     since: datetime | None = None,
     batch_size: int = 2000,
 ) -> EventReport:
-    """Search every entity with newly frozen periods; each one's events are written in short transactions.
+    """Search every entity with newly frozen periods or new crawls; events are written in short transactions.
 
-    The marks of its periods come last: killed in between, the next run finds what is
-    already recorded and writes only the rest. An entity that fails is recorded with its reason.
+    The marks of what was searched come last: killed in between, the next run finds what is already recorded
+    and writes only the rest. An entity that fails is recorded with its reason.
     """
     report = EventReport()
     with database.exclusive(STAGE):
         with database.transaction(read_only=True) as connection:
             require_head(connection)
+        report.remembered = database.write(remember_older_memories)
+        with database.transaction(read_only=True) as connection:
             waiting = entities_to_watch(connection, entities, since)
-        for entity_type, rows in groupby(waiting, key=lambda row: row.entity_type):
-            for batch in _chunks(rows, ENTITIES_AT_ONCE):
-                _search_batch(database, entity_type, batch, report, run_id=run_id, batch_size=batch_size)
+        for entity_type, batch in _batches(waiting):
+            _search_batch(database, entity_type, batch, report, run_id=run_id, batch_size=batch_size)
     return report
 
 
-def entities_to_watch(
+def preview_events(
     connection: Connection, entities: Sequence[Entity] | None = None, since: datetime | None = None
-) -> Sequence[Row[Any]]:
-    """Entities with periods to search: rows (entity_type, entity_id, name, crawl_interval, periods, until)."""
-    ids = None if entities is None else [entity.id for entity in entities]
-    return connection.execute(queries["entities_to_watch"], {"entity_ids": ids, "since": since}).all()
+) -> list[Judged]:
+    """What a search would change, read only."""
+    waiting = entities_to_watch(connection, entities, since)
+    judged = []
+    for entity_type, batch in _batches(waiting):
+        judged += judge(read(connection, entity_type, batch, gathered=False))
+    return judged
+
+
+def _batches(waiting: Iterable[Row[Any]]) -> Iterator[tuple[EntityType, list[Row[Any]]]]:
+    for (entity_type, is_new), rows in groupby(waiting, key=lambda row: (row.entity_type, row.is_new)):
+        for batch in _chunks(rows, NEW_ENTITIES_AT_ONCE if is_new else ENTITIES_AT_ONCE):
+            yield entity_type, batch
+
+
+def judge(watched: Sequence[Watched]) -> list[Judged]:
+    """Score and follow the series of many entities, and compare what is found with what is recorded."""
+    found: list[list[Finding]] = [[] for _ in watched]
+    strongest: list[Burst | None] = [None for _ in watched]
+    for metric in METRICS:
+        some = [i for i, one in enumerate(watched) if metric.name in one.series]
+        series = [watched[i].series[metric.name] for i in some]
+        begins = [_position(watched[i], one.first_hour) for i, one in zip(some, series, strict=True)]
+        scored = score([one.values for one in series], begins, counts=metric.counts)
+        for i, one, begin, scores in zip(some, series, begins, scored, strict=True):
+            for direction in metric.directions:
+                for episode in follow(one, scores, begin, direction):
+                    known_at = watched[i].known_at(episode.onset)
+                    said = finding(watched[i].entity.name, metric, episode, one, known_at)
+                    found[i].append(said)
+                    burst = Burst(watched[i], said, scores)
+                    held = strongest[i]
+                    if held is None or said.figures["score"] > held.finding.figures["score"]:
+                        strongest[i] = burst
+    return [_judged(*one) for one in zip(watched, found, strongest, strict=True)]
+
+
+def _position(watched: Watched, first_hour: datetime) -> int:
+    assert watched.begin is not None
+    return (watched.begin - first_hour) // HOUR
+
+
+def _judged(watched: Watched, hourly: list[Finding], strongest: Burst | None) -> Judged:
+    begin = watched.begin
+    changes = []
+    if watched.series and begin is not None:
+        of_hours = [event for event in watched.known if event.key in HOURLY_KEYS and event.onset >= begin]
+        changes += changes_of(hourly, of_hours, watched.closed, same=REOPENING)
+    changes += changes_of(*_slow(watched), watched.closed)
+    changed = {id(change.finding) for change in changes}
+    return Judged(
+        watched, changes, strongest if strongest is not None and id(strongest.finding) in changed else None
+    )
+
+
+def _slow(watched: Watched) -> tuple[list[Finding], list[KnownEvent]]:
+    """What hours do not show: trends, milestones, gaps and silent queries; and what is recorded of those."""
+    name, since = watched.entity.name, watched.since
+    found = crawl_gaps(name, watched.covered, since)
+    known = [e for e in watched.known if e.key == CRAWL_GAP or e.key.startswith(SILENT_QUERY)]
+    # An open silence goes on from where it began, whether or not its query was run since.
+    silent = {e.metadata["query"]: e.onset for e in known if e.key != CRAWL_GAP and e.ended is None}
+    for query, rows in watched.runs.items():
+        runs = [Run(row.began, row.ended, row.found) for row in rows]
+        begin_of_silence = None if since is None else min(since, silent.get(query, since))
+        found += silent_queries(name, query, runs, begin_of_silence, watched.closed)
+    if watched.figures:
+        fresh = set(watched.periods)
+        first = next(i for i, row in enumerate(watched.figures) if row.id in fresh)
+        for metric, column in TREND_METRICS.items():
+            values = [
+                PeriodValue(row.period_number, row.period_end, row.analyzed_at, getattr(row, column))
+                for row in watched.figures
+            ]
+            for direction in DIRECTIONS:
+                of_key = [e for e in watched.known if e.key == trend_key(metric, direction)]
+                begin = _trend_begin(watched.figures, first, of_key)
+                found += follow_trends(name, metric, direction, values, begin)
+                onset = watched.figures[begin].period_end
+                known += [e for e in of_key if e.ended is None or e.onset >= onset]
+        totals = [
+            PeriodTotal(
+                row.period_number, row.period_end, row.analyzed_at, row.content_count, row.posts_before
+            )
+            for row in watched.figures[first:]
+        ]
+        found += milestones(name, totals)
+        known += [e for e in watched.known if e.key.startswith(MILESTONE)]
+    return found, known
+
+
+def _trend_begin(figures: Sequence[Row[Any]], first: int, known: Sequence[KnownEvent]) -> int:
+    """The first new period; if a trend of the same key was open there, the period at which that opened.
+
+    Each key by itself: going back for another key's sake would find the rest of a trend again, as a new one.
+    """
+    end = figures[first].period_end
+    numbers = {int(e.metadata["period_number"]) for e in known if e.ended is None or e.ended >= end}
+    return min(first, next((i for i, row in enumerate(figures) if row.period_number in numbers), first))
 
 
 def _search_batch(
@@ -140,76 +254,71 @@ def _search_batch(
     run_id: str,
     batch_size: int,
 ) -> None:
-    """Read some entities at once, or one by one where that fails, and search each."""
+    """Search some entities at once, or one by one where that fails."""
     try:
-        read = _read(database, entity_type, batch)
-    except Exception:
-        read = {}
-    for row in batch:
-        entity = Entity(entity_type, row.entity_id, row.name)
+        judged = _read_and_judge(database, entity_type, batch)
+    except Exception as error:
+        if len(batch) > 1:
+            for row in batch:
+                _search_batch(database, entity_type, [row], report, run_id=run_id, batch_size=batch_size)
+        else:
+            [row] = batch
+            entity = Entity(entity_type, row.entity_id, row.name)
+            report.failed.append((entity, problems.record(database, STAGE, entity, error, run_id)))
+        return
+    done = []
+    for one in judged:
+        entity = one.watched.entity
         try:
-            watched = read.get(row.entity_id) or _read(database, entity_type, [row])[row.entity_id]
-            _search(database, watched, batch_size, report)
+            # A change writes one event and its evidence.
+            for changes in _chunks(one.changes, max(batch_size // (MOST_POSTS + 1), 1)):
+                report.add(entity, database.write(partial(_write, entity=entity, changes=changes)))
+            report.show(one.strongest)
             report.entities += 1
+            done.append(one.watched)
         except Exception as error:
             report.failed.append((entity, problems.record(database, STAGE, entity, error, run_id)))
+    database.write(partial(_mark, done=done))
 
 
-def _read(
-    database: Database, entity_type: EntityType, batch: Sequence[Row[Any]]
-) -> dict[uuid.UUID, _Watched]:
+def _read_and_judge(database: Database, entity_type: EntityType, batch: Sequence[Row[Any]]) -> list[Judged]:
+    periods = [period for row in batch for period in row.periods]
     ids = [row.entity_id for row in batch]
-    untils = [row.until for row in batch]
-    owners = {"entity_type": entity_type, "entity_ids": ids}
-    known: dict[uuid.UUID, list[Row[Any]]] = {entity_id: [] for entity_id in ids}
+    owners = {"entity_type": entity_type, "entity_ids": ids, "detector": DETECTOR}
+
+    for some in _chunks(periods, PERIODS_AT_ONCE):
+        database.write(partial(_gather, periods=some))
+    database.write(lambda c: c.execute(queries["close_events_of_superseded_periods"], owners))
     with database.transaction(read_only=True) as connection:
-        counts = connection.execute(
-            queries["hourly_counts"], {**owners, "untils": untils, "history": LONGEST_HISTORY}
-        )
-        series = {row.entity_id: (row.hours, row.posts) for row in counts}
-        crawls = crawls_of(connection, entity_type, ids, max(untils))
-        for event in connection.execute(
-            queries["known_events"], {**owners, "key": KEY, "method_family": METHOD_FAMILY}
-        ):
-            known[event.entity_id].append(event)
-    nothing: tuple[list[int], list[int]] = ([], [])
-    return {
-        row.entity_id: _Watched(
-            entity=Entity(entity_type, row.entity_id, row.name),
-            periods=row.periods,
-            hours=series.get(row.entity_id, nothing)[0],
-            posts=series.get(row.entity_id, nothing)[1],
-            # What was found after the last period is not linked yet: that time is no silence.
-            crawls=[crawl for crawl in crawls[row.entity_id] if crawl.began <= row.until],
-            interval=row.crawl_interval,
-            known=known[row.entity_id],
-        )
-        for row in batch
-    }
+        # All of it as of one moment: a crawl that commits in between would close hours without its posts.
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return judge(read(connection, entity_type, batch))
 
 
-def _search(database: Database, watched: _Watched, batch_size: int, report: EventReport) -> None:
-    volume = hourly_volume(watched.hours, watched.posts, watched.crawls, watched.interval)
-    changes: list[Change] = []
-    if volume is not None:
-        scores = score(volume.counts, volume.usable)
-        known = [KnownEvent.of(row) for row in watched.known]
-        changes = changes_of(volume, scores, episodes(volume, scores), known)
-        if bursts := [change.episode for change in changes if change.episode]:
-            report.show(Burst(watched.entity, max(bursts, key=lambda burst: burst.z), volume, scores))
-    # A change writes one event and its evidence.
-    for chunk in _chunks(changes, max(batch_size // (MOST_POSTS + 1), 1)):
-        report.add(watched.entity, chunk, database.write(partial(_write, watched=watched, changes=chunk)))
-    database.write(partial(_mark, watched=watched))
+def _gather(connection: Connection, periods: Sequence[uuid.UUID]) -> None:
+    connection.execute(queries["gather_hours"], {"periods": periods})
 
 
-def _write(connection: Connection, watched: _Watched, changes: Sequence[Change]) -> int:
-    return sum(apply_change(connection, watched.entity, change) for change in changes)
+def _write(connection: Connection, entity: Entity, changes: Sequence[Change]) -> list[tuple[Change, int]]:
+    applied = [(change, apply_change(connection, entity, change)) for change in changes]
+    return [(change, evidence) for change, evidence in applied if evidence is not None]
 
 
-def _mark(connection: Connection, watched: _Watched) -> None:
-    connection.execute(queries["mark_searched"], {"periods": watched.periods, "method": METHOD})
-    problems.clear(connection, STAGE, watched.entity)
+def _mark(connection: Connection, done: Sequence[Watched]) -> None:
+    periods = [period for watched in done for period in watched.periods]
+    watched = [
+        {
+            "entity_type": one.entity.type,
+            "entity_id": str(one.entity.id),
+            "watched_until": one.closed.isoformat(),
+            "covered": [[start.isoformat(), end.isoformat()] for start, end in one.covered],
+        }
+        for one in done
+        if one.closed is not None
+    ]
+    connection.execute(queries["mark_searched"], {"periods": periods, "method": METHOD})
+    connection.execute(queries["mark_watched"], {"watched": json.dumps(watched), "method": METHOD})
+    problems.clear(connection, STAGE, *(one.entity for one in done))
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

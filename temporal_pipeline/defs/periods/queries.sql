@@ -697,6 +697,13 @@ INSERT INTO temporal_pipeline.period_stage (period_id, stage, method)
 SELECT CAST(:successor AS uuid), 'snapshots', method FROM temporal_pipeline.period_stage
 WHERE period_id = CAST(:period AS uuid) AND stage = 'snapshots';
 
+-- name: keep_hours
+-- What the old period has by the hour is the successor's too: its posts were published when they were published.
+INSERT INTO temporal_pipeline.period_hour (period_id, entity_type, entity_id, hour, posts, approvals, replies, reactions)
+SELECT CAST(:successor AS uuid), entity_type, entity_id, hour, posts, approvals, replies, reactions
+FROM temporal_pipeline.period_hour WHERE period_id = CAST(:period AS uuid)
+ON CONFLICT (period_id, hour) DO NOTHING;
+
 -- name: move_contents
 -- Contents point to the successor.
 UPDATE contents SET analysis_period_id = CAST(:successor AS uuid) WHERE analysis_period_id = CAST(:period AS uuid);

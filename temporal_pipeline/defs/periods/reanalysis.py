@@ -42,6 +42,7 @@ def _replace(connection: Connection, period: uuid.UUID, reason: str, run_id: str
         "supersede",
         "refreeze_members",
         "mark_refrozen",
+        "keep_hours",
         "move_contents",
         "move_tasks",
         "move_chat_messages",

@@ -53,6 +53,7 @@ COLUMNS_READ = {
         "author_username": "text",
         "text": "text",
         "hashtags": "text[]",
+        "processing_status": "text",
         "media_downloaded": "boolean",
         "key_points": "jsonb",
         "metrics": "jsonb",

@@ -4,8 +4,8 @@ from temporal_pipeline.database import Queries
 from temporal_pipeline.defs.trends.refreshing import disagreements
 from temporal_pipeline.operations.verification.claims import BY_HAND, UPDATE, Examination, Finding, claim
 
-# What marks events of our detector, as `defs.events.recording` writes it, whose other imports take long.
-KEY = "volume_up"
+# What marks events of our detector, as `defs.events.reading` names it, whose other imports take long.
+DETECTOR = "temporal_pipeline"
 EVENTS = Queries("temporal_pipeline.defs.events")
 EFFECTIVENESS = Queries("temporal_pipeline.defs.effectiveness")
 
@@ -36,12 +36,12 @@ def derived_rows_belong_to_the_entity_of_their_period(examination: Examination) 
 
 @claim("Each volume event names at least one post that shows it.", UPDATE)
 def every_volume_event_has_evidence(examination: Examination) -> Finding:
-    return Finding(examination.rows("volume_events_without_evidence", EVENTS, key=KEY))
+    return Finding(examination.rows("volume_events_without_evidence", EVENTS, detector=DETECTOR))
 
 
 @claim("Each post that was taken as evidence has a weight from 0 to 1.", BY_HAND)
 def event_weights_are_in_range(examination: Examination) -> Finding:
-    return Finding(examination.rows("evidence_out_of_range", EVENTS, key=KEY))
+    return Finding(examination.rows("evidence_out_of_range", EVENTS, detector=DETECTOR))
 
 
 @claim("Every score, mean relevance and coverage of a query is a number from 0 to 1, or unknown.", BY_HAND)

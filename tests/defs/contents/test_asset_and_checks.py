@@ -46,8 +46,8 @@ def test_the_asset_reports_what_it_did(database: Database) -> None:
         "without_text": 1,
     }
     assert (first["dates_found"], first["dagster/row_count"], first["left_for_the_next_run"]) == (1, 3, 0)
-    assert "| topic 'AI agents' | 2 | 1 | 1 | 0.70 |" in first["entities"]
-    assert "| 0.7 to 0.8 | 1 | █" in first["scores"]
+    assert "| topic 'AI agents' | 2 | 1 | 1 | 0.91 |" in first["entities"]
+    assert "| 0.9 to 1.0 | 1 | █" in first["scores"]
     assert "| no publication time in its data | 2 |" in first["reasons"]
     second = materialize(database)
     assert second["rows_written"] == 0

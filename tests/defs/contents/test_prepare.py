@@ -1,5 +1,6 @@
 """Preparing contents in a database that the application goes on using."""
 
+import math
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ from temporal_pipeline.database import Database
 from temporal_pipeline.defs.contents import prepare
 from temporal_pipeline.defs.contents.dates import NO_DATE, TOO_EARLY, UNREADABLE
 from temporal_pipeline.defs.contents.prepare import prepare_contents, queries, unprepared_contents
-from temporal_pipeline.defs.contents.relevance import METHOD, NO_TEXT, NO_TOPIC, Keywords
+from temporal_pipeline.defs.contents.relevance.keywords import Keywords, Match
+from temporal_pipeline.defs.contents.relevance.scoring import FITTED, METHOD, NO_OWNER, NO_TEXT
 from temporal_pipeline.entities import find_entities
 from temporal_pipeline.errors import PipelineError
 from tests.crosshot_rows import add_content, add_topic, add_user, at
@@ -20,6 +22,8 @@ from tests.defs.periods.world import end_session_with_lock
 from tests.operations.doctor.pooling_proxy import PoolingProxy
 
 PUBLISHED = datetime(2026, 1, 4, 23, tzinfo=UTC)
+# One keyword, in the words of all others, at a moment about like all others.
+USUAL = pytest.approx(1 / (1 + math.exp(-FITTED.usual)), abs=0.01)
 
 
 def content(database: Database, identity: uuid.UUID) -> Row[Any]:
@@ -41,10 +45,10 @@ def test_times_and_relevance_are_written_with_their_mark(database: Database) -> 
         )
     report = prepare_contents(database)
     row = content(database, post)
-    assert (row.published_at, row.discovered_at, row.relevance_score) == (PUBLISHED, row.crawled_at, 0.7)
+    assert (row.published_at, row.discovered_at, row.relevance_score) == (PUBLISHED, row.crawled_at, USUAL)
     assert (row.method, row.scored, row.note) == (METHOD, True, None)
     assert (report.rows_written, report.scored, report.dated, report.left) == (1, 1, 1, 0)
-    assert report.tenths == {7: 1}
+    assert report.tenths == {9: 1}
 
 
 def test_a_second_run_writes_nothing(database: Database) -> None:
@@ -75,7 +79,7 @@ def test_values_from_elsewhere_are_never_overwritten(database: Database) -> None
                 values | {"id": posts[-1]},
             )
     report = prepare_contents(database)
-    expected = {"published_at": PUBLISHED, "discovered_at": at(0), "relevance_score": 0.7}
+    expected = {"published_at": PUBLISHED, "discovered_at": at(0), "relevance_score": USUAL}
     for missing, post in zip(known, posts, strict=True):
         row = content(database, post)
         assert {key: getattr(row, key) for key in known} == known | {missing: expected[missing]}
@@ -98,7 +102,7 @@ def test_a_missing_time_has_its_reason(database: Database, data: dict[str, Any],
         post = add_content(connection, topic=add_topic(connection), data=data)
     prepare_contents(database)
     row = content(database, post)
-    assert (row.published_at, row.note, row.relevance_score) == (None, note, 0.7)
+    assert (row.published_at, row.note, row.relevance_score) == (None, note, USUAL)
 
 
 @pytest.mark.parametrize(
@@ -118,30 +122,30 @@ def test_a_time_is_found_wherever_platforms_write_it(database: Database, data: d
     assert content(database, post).published_at == PUBLISHED
 
 
-def test_contents_without_text_or_topic_have_no_score_but_a_reason(database: Database) -> None:
+def test_contents_without_text_or_owner_have_no_score_but_a_reason(database: Database) -> None:
     with database.transaction() as connection:
         silent = add_content(connection, topic=add_topic(connection), text="", published_at=PUBLISHED)
         own = add_content(connection, user=add_user(connection), published_at=PUBLISHED)
         unowned = add_content(connection)
     report = prepare_contents(database)
     assert content(database, silent).note == NO_TEXT
-    assert content(database, own).note == NO_TOPIC
-    assert content(database, unowned).note == f"{NO_DATE}; {NO_TOPIC}"
-    assert report.notes == {NO_TEXT: 1, NO_TOPIC: 2, NO_DATE: 1}
-    assert report.scored == 0
+    assert (content(database, own).note, content(database, own).relevance_score) == (None, USUAL)
+    assert content(database, unowned).note == f"{NO_DATE}; {NO_OWNER}"
+    assert report.notes == {NO_TEXT: 1, NO_OWNER: 1, NO_DATE: 1}
+    assert report.scored == 1
 
 
 def test_one_row_that_cannot_be_read_does_not_stop_the_others(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score = Keywords.score
+    match = Keywords.match
 
-    def fail_for_one(self: Keywords, words: str | None, hashtags: str = "") -> float | None:
-        if words == "poison":
+    def fail_for_one(self: Keywords, folded: str) -> Match:
+        if "poison" in folded:
             raise RecursionError
-        return score(self, words, hashtags)
+        return match(self, folded)
 
-    monkeypatch.setattr(Keywords, "score", fail_for_one)
+    monkeypatch.setattr(Keywords, "match", fail_for_one)
     with database.transaction() as connection:
         topic = add_topic(connection)
         bad = add_content(connection, topic=topic, text="poison", published_at=PUBLISHED)
@@ -153,7 +157,7 @@ def test_one_row_that_cannot_be_read_does_not_stop_the_others(
         "could not be read (RecursionError)",
         False,
     )
-    assert content(database, good).relevance_score == 0.7
+    assert content(database, good).relevance_score == USUAL
 
 
 def test_rows_that_python_cannot_represent_are_prepared(database: Database) -> None:
@@ -204,7 +208,7 @@ def test_what_the_application_has_locked_is_skipped_and_found_later(database: Da
         report = prepare_contents(database, batch_size=2)
         assert (report.rows_written, report.left) == (4, 1)
     assert prepare_contents(database).rows_written == 1
-    assert content(database, posts[2]).relevance_score == 0
+    assert content(database, posts[2]).relevance_score == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_run_that_dies_is_continued(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,8 +302,9 @@ def test_an_answer_to_a_text_that_has_changed_meanwhile_is_not_written(
 
     monkeypatch.setattr(prepare, "_write", change_it_first)
     assert prepare_contents(database).rows_written == 1
-    assert attempts == [[0], [0.7]]
-    assert content(database, post).relevance_score == 0.7
+    [[stale], [fresh]] = attempts
+    assert stale < fresh
+    assert content(database, post).relevance_score == fresh
 
 
 @pytest.mark.parametrize("data", ["[1, {}]", '"created_at"', "5", "true", "null", "[]"])

@@ -23,7 +23,9 @@ from sqlalchemy import make_url, text
 from temporal_pipeline.abandoned_runs import process_tags
 from temporal_pipeline.database import Database
 from temporal_pipeline.definitions import definitions
+from temporal_pipeline.defs.events.searching import detect_events
 from tests.crosshot_rows import add_content, add_task, add_topic, at
+from tests.defs.events.world import add_period, crawl_hour
 from tests.defs.periods.world import cut, periods_of, rows
 
 
@@ -296,6 +298,25 @@ def test_a_tick_and_its_run_bring_new_crawls_into_periods(
             add_content(connection, topic=topic, crawled_at=at(6))
     periods = periods_of(database, topic)
     assert [(period.status, period.content_count) for period in periods] == [("active", 1), ("active", 1)]
+
+
+def test_a_crawl_without_contents_asks_for_another_look_at_an_open_event(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    with database.transaction() as connection:
+        topic = add_topic(connection)
+        for hour in range(10):
+            crawl_hour(connection, hour, 30 if hour == 9 else 2, topic=topic)
+        add_period(connection, "topic", topic, 0, at(0), at(10.5))
+    detect_events(database, "burst")
+    assert "nothing waits" in tick(defs, instance, database).skip_message
+    with database.transaction() as connection:
+        add_task(connection, topic=topic, started_at=at(11), found=0)
+    [request] = tick(defs, instance, database).run_requests
+    [again] = tick(defs, instance, database).run_requests
+    assert again.run_key == request.run_key
+    detect_events(database, "quiet")
+    assert "nothing waits" in tick(defs, instance, database).skip_message
 
 
 def test_a_run_of_the_sensor_never_migrates(

@@ -72,3 +72,12 @@ def measured(database: Database) -> dict[str, Row[Any]]:
     by_query = {row.query: row for row in rows}
     assert len(by_query) == len(rows)
     return by_query
+
+
+def memory(database: Database) -> dict[str, Row[Any]]:
+    """What is remembered of all queries, by their latest spelling."""
+    with database.transaction(read_only=True) as connection:
+        rows = connection.execute(text("SELECT * FROM temporal_pipeline.query_effectiveness")).all()
+    by_query = {row.query: row for row in rows}
+    assert len(by_query) == len(rows)
+    return by_query

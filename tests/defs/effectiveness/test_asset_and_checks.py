@@ -65,7 +65,9 @@ def test_the_asset_reports_what_it_did(database: Database) -> None:
     numbers = ("rows_written", "periods_measured", "tasks_linked", "durations_filled", "entities_failed")
     assert [first[key] for key in numbers] == [1, 1, 1, 1, 0]
     assert first["dagster/row_count"] == 1
-    assert "| topic 'AI agents' | 1 | 1 | agents (x): 0.37 |" in first["entities"]
+    assert "| topic 'AI agents' | 1 | 1 | agents (x): 0.44 |" in first["entities"]
+    assert "| topic 'AI agents' | agents | x | 1 | 1 | 1 | 0.44 |" in first["queries"]
+    assert "data:image/png;base64," in first["chart"]
     second = materialize(database)
     assert second["rows_written"] == 0
     assert second["data_version"] == first["data_version"]

@@ -13,7 +13,7 @@ from temporal_pipeline.defs.effectiveness import linking, measuring
 from temporal_pipeline.defs.effectiveness.measuring import measure_periods, queries, unmeasured_periods
 from temporal_pipeline.entities import find_entities
 from tests.crosshot_rows import add_content, add_task, add_topic, add_user, at
-from tests.defs.effectiveness.rows import add_period, freeze, measured
+from tests.defs.effectiveness.rows import add_period, freeze, measured, memory
 
 
 def task_row(database: Database, task: uuid.UUID) -> Row[Any]:
@@ -73,9 +73,21 @@ def test_a_query_is_counted_and_judged(database: Database) -> None:
     assert (agents.total_found, agents.relevant_count, agents.high_value_count) == (15, 3, 2)
     assert agents.avg_relevance == pytest.approx((0.9 + 0.7 + 0.2 + 0.85) / 4)
     assert agents.coverage_ratio == pytest.approx(3 / 4)
-    prior = (4 + 8 * 0.2) / (6 + 8)
-    assert agents.effectiveness_score == pytest.approx((3 + 8 * prior) / (4 + 8))
-    assert agents.recommendations.startswith("explore: 3 of 4 scored contents relevant")
+    usual = (4 + 8 * 0.2) / (6 + 8)
+    mean = (4 + 8 * usual) / (6 + 8)
+    told = memory(database)["agents"]
+    assert told.entity_mean == pytest.approx(mean)
+    assert agents.effectiveness_score == pytest.approx(
+        (3 + told.prior_strength * mean) / (4 + told.prior_strength)
+    )
+    assert 0 < told.score_lower < told.score == agents.effectiveness_score < told.score_upper < 1
+    assert told.rank_key > told.score
+    assert (told.runs, told.found, told.contents, told.scored) == (2, 15, 5, 4)
+    assert (told.faded_relevant, told.faded_scored, told.seconds) == (3, 4, 120)
+    assert agents.recommendations == told.recommendation
+    assert agents.recommendations == (
+        "explore: about 3 of 4 recent scored contents relevant: too few to judge; 1 content could not be scored"
+    )
     assert rows["robots"].total_found == 2
     assert (report.rows_written, report.periods, report.tasks_linked) == (2, 1, 3)
     assert task_row(database, first) == (period, 60.0, "agents", "x")
@@ -107,10 +119,14 @@ def test_runs_that_found_nothing_new_are_rows_too(database: Database) -> None:
     rows = measured(database)
     assert set(rows) == {"agents", "robots"}
     agents = rows["agents"]
-    assert (agents.total_found, agents.relevant_count, agents.effectiveness_score) == (60, 0, None)
+    assert (agents.total_found, agents.relevant_count) == (60, 0)
+    # Nothing is known of it: what is usual, and where nothing is known at all, one in five.
+    assert agents.effectiveness_score == pytest.approx(0.2)
     assert (agents.avg_relevance, agents.coverage_ratio) == (None, None)
-    assert agents.recommendations == "widen: 3 runs found 60 posts, none of them new"
+    assert agents.recommendations == "explore: 3 runs brought nothing new"
     assert (rows["robots"].platform, rows["robots"].total_found) == ("web", 0)
+    told = memory(database)
+    assert [(told[query].runs, told[query].empty_runs) for query in ("agents", "robots")] == [(3, 0), (1, 1)]
     assert task_row(database, web).query == "robots"
     assert task_row(database, analysis).query is None
 
@@ -137,7 +153,7 @@ def test_timelines_replies_and_queries_without_words(database: Database) -> None
         "(no query)": 1,
         "cats": 1,
     }
-    assert {row.effectiveness_score for row in rows.values()} == {None}
+    assert {row.effectiveness_score for row in rows.values()} == {0.2}
     assert [task_row(database, task).query for task in tasks] == [
         "from:ada",
         "(replies)",
@@ -210,18 +226,25 @@ def test_a_second_run_writes_nothing(database: Database) -> None:
     assert measured(database) == before
 
 
-def test_a_lost_mark_writes_nothing_twice(database: Database) -> None:
+def test_rows_of_an_earlier_method_are_replaced_and_those_of_the_application_stay(database: Database) -> None:
     with database.transaction() as connection:
         topic = add_topic(connection)
-        period = add_period(connection, topic=topic)
-        find(connection, period, add_task(connection, topic=topic, started_at=at(1)), [0.9], topic=topic)
-    measure_periods(database, "one")
-    before = measured(database)
-    with database.transaction() as connection:
-        connection.execute(text("DELETE FROM temporal_pipeline.period_stage WHERE stage = 'effectiveness'"))
-    again = measure_periods(database, "two")
-    assert (again.periods, again.rows_written, again.tasks_linked) == (1, 0, 0)
-    assert measured(database) == before
+        period = add_period(connection, topic=topic, stages=("snapshots", "effectiveness"))
+        task = add_task(connection, topic=topic, started_at=at(1))
+        find(connection, period, task, [0.9], topic=topic)
+        for query, age in (("agents", "0"), ("old name", "0"), ("theirs", "1 day")):
+            connection.execute(
+                text(
+                    "INSERT INTO crawl_effectiveness (period_id, entity_type, entity_id, platform, query, created_at) "
+                    "VALUES (:period, 'topic', :topic, 'x', :query, now() - CAST(:age AS interval))"
+                ),
+                {"period": period, "topic": topic, "query": query, "age": age},
+            )
+    assert measure_periods(database, "run").rows_written == 1
+    rows = measured(database)
+    assert set(rows) == {"agents", "theirs"}
+    assert rows["agents"].relevant_count == 1
+    assert task_row(database, task).query == "agents"
 
 
 def test_rows_that_the_application_wrote_for_its_period_stay_and_missing_ones_are_added(
@@ -255,7 +278,11 @@ def test_only_frozen_active_periods_are_measured(database: Database) -> None:
         topic = add_topic(connection)
         add_period(connection, topic=topic, number=0, stages=())
         add_period(connection, topic=topic, number=1, status="superseded")
-        add_period(connection, topic=topic, number=2, stages=("snapshots", "effectiveness"))
+        done = add_period(connection, topic=topic, number=2)
+        connection.execute(
+            text("UPDATE temporal_pipeline.period_stage SET unmeasured = false WHERE period_id = :id"),
+            {"id": done},
+        )
         due = add_period(connection, topic=topic, number=3)
     with database.transaction(read_only=True) as connection:
         assert [row.id for row in unmeasured_periods(connection)] == [due]
@@ -341,8 +368,8 @@ def test_links_are_made_in_batches_and_continued(database: Database, monkeypatch
         tasks = [add_task(connection, topic=topic, started_at=at(n)) for n in range(7)]
         link(connection, period, *tasks)
     write = Database.write
-    # The period, its problems, two batches of links; then the power fails.
-    calls = iter([False, False, False, False, True])
+    # Four batches of durations and their end, the period, its problems, two batches of links; then the power fails.
+    calls = iter([False] * 9 + [True])
 
     def die_in_the_third_batch(self: Database, work: Any) -> Any:
         if next(calls):

@@ -103,11 +103,11 @@ DOES_NOT_HOLD = {
     ),
     "every_volume_event_has_evidence": (
         f"{EVENT} VALUES ({PERIOD_OF_TOPIC}, 'topic', :topic, 'anomaly', '', '', now(), "
-        '\'{"key": "volume_up"}\')'
+        '\'{"detector": "temporal_pipeline", "key": "volume_up"}\')'
     ),
     "event_weights_are_in_range": (
         f"WITH event AS ({EVENT} VALUES ({PERIOD_OF_TOPIC}, 'topic', :topic, 'anomaly', '', '', now(), "
-        '\'{"key": "volume_up", "evidence_at": "2026-01-09T00:00:00Z"}\') RETURNING id) '
+        '\'{"detector": "temporal_pipeline", "evidence_at": "2026-01-09T00:00:00+00:00"}\') RETURNING id) '
         "INSERT INTO event_contents (event_id, content_id, added_at) "
         f"SELECT event.id, {FIRST_CONTENT}, '2026-01-09Z' FROM event"
     ),

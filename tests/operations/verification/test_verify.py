@@ -9,7 +9,7 @@ import psycopg
 from temporal_pipeline.cli.verify import broken
 from temporal_pipeline.dagster_home import libpq_url
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.events import recording
+from temporal_pipeline.defs.events import reading
 from temporal_pipeline.operations.verification import derived, verify
 from temporal_pipeline.operations.verification.schema import columns_of_the_application
 from tests.crosshot_rows import add_content, add_topic, add_user, at
@@ -150,4 +150,4 @@ def test_nothing_is_written(verified: Database) -> None:
 
 
 def test_the_mark_of_our_events_is_the_one_that_is_written() -> None:
-    assert derived.KEY == recording.KEY
+    assert derived.DETECTOR == reading.DETECTOR

@@ -5,10 +5,34 @@ from temporal_pipeline.defs.schema.definition.steps import Column, Constraint, I
 PRIVATE_SCHEMA = "temporal_pipeline"
 
 
+def _counts(*names: str, kind: str = "integer") -> tuple[Column, ...]:
+    return tuple(Column(name, kind, required=True) for name in names)
+
+
 def _reference(column: str, table: str, on_delete: str, name: str) -> Constraint:
     definition = f"FOREIGN KEY ({column}) REFERENCES {table} (id) ON DELETE {on_delete}"
     return Constraint(definition, name, any_name=True)
 
+
+_LONG = "double precision"
+_QUERY = (
+    Column("entity_type", "varchar(20)", required=True),
+    Column("entity_id", "uuid", required=True),
+    Column("platform", "varchar(16)", required=True),
+    Column("normal_form", "text", required=True),
+)
+# What a query brought beyond what the application's table has columns for.
+_BROUGHT = (
+    *_counts("runs", "empty_runs", "failed_runs"),
+    *_counts("seconds", "found", kind=_LONG),
+    *_counts("contents", "scored", "relevant", "high_value"),
+    *_counts("relevance_sum", kind=_LONG),
+    *_counts("identified", "unique_contents"),
+)
+_JUDGED = (
+    *_counts("score", "score_lower", "score_upper", "rank_key", "entity_mean", "prior_strength", kind=_LONG),
+    Column("verdict", "text", required=True),
+)
 
 # In an order in which each can be dropped, the last one first.
 PRIVATE_TABLES = {
@@ -57,6 +81,8 @@ PRIVATE_TABLES = {
             Column("scored", "boolean", required=True),
             Column("note", "text"),
             Column("prepared_at", "timestamptz", default="now()", required=True),
+            # What we wrote: another value in the content is somebody else's.
+            Column("relevance_score", "double precision"),
         ),
         primary_key="content_id",
         constraints=(_reference("content_id", "contents", "CASCADE", "prepared_content_content_id_fkey"),),
@@ -69,9 +95,151 @@ PRIVATE_TABLES = {
             Column("method", "text", required=True),
             Column("run_id", "text"),
             Column("done_at", "timestamptz", default="now()", required=True),
+            # Of the stage 'snapshots' only: whether the queries of the frozen period are still to be measured.
+            Column("unmeasured", "boolean", default="true", required=True),
         ),
         primary_key="period_id, stage",
         constraints=(_reference("period_id", "analysis_periods", "CASCADE", "period_stage_period_id_fkey"),),
+        indexes=(
+            Index("idx_period_stage_unmeasured", "(period_id) WHERE unmeasured AND stage = 'snapshots'"),
+        ),
+    ),
+    # What each query brought in each period, and how it was judged then.
+    "query_measurement": Table(
+        f"{PRIVATE_SCHEMA}.query_measurement",
+        (
+            Column("effectiveness_id", "uuid", required=True),
+            Column("period_id", "uuid", required=True),
+            Column("period_end", "timestamptz", required=True),
+            *_QUERY,
+            # Whether the row of crawl_effectiveness was written by the pipeline.
+            Column("ours", "boolean", required=True),
+            *_BROUGHT,
+            Column("silence", "integer", required=True),
+            Column("shared", "jsonb", required=True),
+            *_JUDGED,
+        ),
+        primary_key="effectiveness_id",
+        constraints=(
+            _reference(
+                "effectiveness_id",
+                "crawl_effectiveness",
+                "CASCADE",
+                "query_measurement_effectiveness_id_fkey",
+            ),
+        ),
+        indexes=(Index("idx_query_measurement_query", "(entity_id, platform, normal_form, period_end)"),),
+    ),
+    # What is remembered of each query, as of the end of its last period; `contents` and the like since its first run.
+    "query_effectiveness": Table(
+        f"{PRIVATE_SCHEMA}.query_effectiveness",
+        (
+            *_QUERY,
+            Column("query", "text", required=True),
+            Column("effectiveness_id", "uuid", required=True),
+            Column("as_of", "timestamptz", required=True),
+            Column("periods", "integer", required=True),
+            *_BROUGHT,
+            Column("silence", "integer", required=True),
+            *_counts(
+                "faded_relevant",
+                "faded_scored",
+                "faded_relevant_squares",
+                "faded_scored_squares",
+                "faded_identified",
+                kind=_LONG,
+            ),
+            Column("faded_shared", "jsonb", required=True),
+            *_JUDGED,
+            Column("recommendation", "text", required=True),
+        ),
+        primary_key="entity_id, entity_type, platform, normal_form",
+    ),
+    # The sums over the queries of an entity on a platform, so that none of them has to be read again.
+    "entity_effectiveness": Table(
+        f"{PRIVATE_SCHEMA}.entity_effectiveness",
+        (
+            *_QUERY[:3],
+            Column("as_of", "timestamptz", required=True),
+            *_counts("queries", "measurements"),
+            *_counts(
+                "relevant",
+                "scored",
+                "relevant_squares",
+                "scored_squares",
+                "query_relevant_squares",
+                "query_scored_squares",
+                "pair_excess",
+                "pair_spread",
+                kind=_LONG,
+            ),
+        ),
+        primary_key="entity_id, entity_type, platform",
+    ),
+    # How a topic or a user writes (relevance/language.py), and how many contents it has in how many hours.
+    "language_profile": Table(
+        f"{PRIVATE_SCHEMA}.language_profile",
+        (
+            Column("entity_type", "varchar(20)", required=True),
+            Column("entity_id", "uuid", required=True),
+            Column("method", "text", required=True),
+            Column("posts", "double precision", required=True),
+            Column("counts", "bytea", required=True),
+            Column("closeness_sum", "double precision", required=True),
+            Column("closeness_squares", "double precision", required=True),
+            Column("contents", "double precision", required=True),
+            Column("hours", "bigint", required=True),
+            Column("unscored", "boolean", required=True),
+            Column("learned_at", "timestamptz", default="now()", required=True),
+        ),
+        primary_key="entity_type, entity_id",
+    ),
+    "busy_hour": Table(
+        f"{PRIVATE_SCHEMA}.busy_hour",
+        (
+            Column("entity_type", "varchar(20)", required=True),
+            Column("entity_id", "uuid", required=True),
+            Column("hour", "timestamptz", required=True),
+            Column("contents", "double precision", required=True),
+        ),
+        primary_key="entity_type, entity_id, hour",
+        constraints=(
+            Constraint(
+                "FOREIGN KEY (entity_type, entity_id)"
+                f" REFERENCES {PRIVATE_SCHEMA}.language_profile (entity_type, entity_id) ON DELETE CASCADE",
+                "busy_hour_entity_type_entity_id_fkey",
+                any_name=True,
+            ),
+        ),
+    ),
+    # What was published when, frozen with the period; without it each search would read contents again.
+    "period_hour": Table(
+        f"{PRIVATE_SCHEMA}.period_hour",
+        (
+            Column("period_id", "uuid", required=True),
+            Column("entity_type", "varchar(20)", required=True),
+            Column("entity_id", "uuid", required=True),
+            Column("hour", "integer", required=True),
+            Column("posts", "integer", required=True),
+            Column("approvals", "double precision", required=True),
+            Column("replies", "double precision", required=True),
+            Column("reactions", "double precision", required=True),
+        ),
+        primary_key="period_id, hour",
+        constraints=(_reference("period_id", "analysis_periods", "CASCADE", "period_hour_period_id_fkey"),),
+        indexes=(Index("idx_period_hour_entity", "(entity_type, entity_id, hour)"),),
+    ),
+    # How far an entity was watched for events, and which time its crawls cover up to there.
+    "entity_watch": Table(
+        f"{PRIVATE_SCHEMA}.entity_watch",
+        (
+            Column("entity_type", "varchar(20)", required=True),
+            Column("entity_id", "uuid", required=True),
+            Column("watched_until", "timestamptz", required=True),
+            Column("covered", "jsonb", required=True),
+            Column("method", "text", required=True),
+        ),
+        primary_key="entity_type, entity_id",
     ),
     "problem": Table(
         f"{PRIVATE_SCHEMA}.problem",
@@ -88,6 +256,8 @@ PRIVATE_TABLES = {
 }
 
 _CRAWLS = "WHERE label LIKE 'crawler:%' OR label LIKE 'searcher:%'"
+# When a crawl began, as far as its task tells.
+_BEGAN = "COALESCE(started_at, created_at)"
 # Work to do is found through these, never by reading a whole table.
 EXTRA_INDEXES = {
     "contents": (
@@ -105,12 +275,36 @@ EXTRA_INDEXES = {
             "idx_contents_shared",
             "(user_id, analysis_period_id) WHERE topic_id IS NOT NULL AND user_id IS NOT NULL",
         ),
+        # Linked posts by when they happened. What a crawler inserts is not linked yet, and costs it nothing here.
+        Index(
+            "idx_contents_topic_time",
+            "(topic_id, (coalesce(published_at, crawled_at)), id)"
+            " WHERE topic_id IS NOT NULL AND analysis_period_id IS NOT NULL",
+        ),
+        Index(
+            "idx_contents_user_time",
+            "(user_id, (coalesce(published_at, crawled_at)), id)"
+            " WHERE user_id IS NOT NULL AND analysis_period_id IS NOT NULL",
+        ),
+    ),
+    # A key of ours has one open event at a time, whoever writes it.
+    "temporal_events": (
+        Index(
+            "one_open_event_per_key",
+            "(entity_type, entity_id, (metadata ->> 'key'))"
+            " WHERE resolved_at IS NULL AND (metadata ->> 'state') IN ('active', 'recovering')",
+            unique=True,
+        ),
     ),
     # Each content that the application deletes is looked for here.
     "event_contents": (Index("idx_event_contents_content", "(content_id)"),),
     "tasks": (
-        Index("idx_tasks_crawl_topic", f"((payload ->> 'topic_id')) {_CRAWLS}"),
-        Index("idx_tasks_crawl_user", f"((payload ->> 'user_id')) {_CRAWLS}"),
+        Index("idx_tasks_crawl_topic", f"((payload ->> 'topic_id'), {_BEGAN}) {_CRAWLS}"),
+        Index("idx_tasks_crawl_user", f"((payload ->> 'user_id'), {_BEGAN}) {_CRAWLS}"),
+        Index(
+            "idx_tasks_unlinked",
+            "(id) WHERE effectiveness_id IS NULL AND (label LIKE 'crawler:%' OR label LIKE 'searcher:%')",
+        ),
         Index("idx_tasks_unmeasured", "(id) WHERE duration_seconds IS NULL AND completed_at IS NOT NULL"),
     ),
 }

@@ -27,6 +27,7 @@ METRIC_NUMBER = f"{PRIVATE_SCHEMA}.metric_number"
 PRIVATE_VIEW_GROUPS = (
     (f"{PRIVATE_SCHEMA}.entity",),
     (f"{PRIVATE_SCHEMA}.linked_content", f"{PRIVATE_SCHEMA}.period_member"),
+    (f"{PRIVATE_SCHEMA}.member_hour",),
 )
 PRIVATE_VIEWS = tuple(name for group in PRIVATE_VIEW_GROUPS for name in group)
 # In an order in which each finds what it needs.

@@ -1,0 +1,1 @@
+"""What a query is worth, from counts alone: no database, no Dagster."""

@@ -1,0 +1,47 @@
+"""Asking the timeline: what happened, what was known when, what changed. Read-only, without Dagster."""
+
+from temporal_pipeline.query.models import (
+    Comparison,
+    ContentItem,
+    Contents,
+    Counts,
+    Effectiveness,
+    EffectivenessItem,
+    EntityName,
+    ErrorValue,
+    EventItem,
+    Events,
+    Evidence,
+    Failure,
+    MetricChange,
+    Notice,
+    Page,
+    PeriodItem,
+    QueryChange,
+    TermChange,
+    Timelines,
+)
+from temporal_pipeline.query.timeline import Timeline
+
+__all__ = [
+    "Comparison",
+    "ContentItem",
+    "Contents",
+    "Counts",
+    "Effectiveness",
+    "EffectivenessItem",
+    "EntityName",
+    "ErrorValue",
+    "EventItem",
+    "Events",
+    "Evidence",
+    "Failure",
+    "MetricChange",
+    "Notice",
+    "Page",
+    "PeriodItem",
+    "QueryChange",
+    "TermChange",
+    "Timeline",
+    "Timelines",
+]
