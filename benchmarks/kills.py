@@ -23,7 +23,7 @@ import click
 import psycopg
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks.live import copy_of, legacy_database, processes
 from temporal_pipeline.dagster_home import libpq_url
@@ -150,7 +150,7 @@ def session_lost_at(work: Work, url: str, seconds: float) -> bool:
 def fails(work: Work, *arguments: object) -> bool:
     try:
         work(*arguments)
-    except (PipelineError, DBAPIError):
+    except (PipelineError, SQLAlchemyError):
         return True
     return False
 

@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import errors as pg
 from sqlalchemy import Connection, Row
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from temporal_pipeline.database import Queries
 from temporal_pipeline.defs.schema.listening import Listener
@@ -140,7 +140,7 @@ def _in_short_transaction(connection: Connection, statement: str, yielding: Sequ
         run(connection, statement)
         run(connection, "COMMIT")
     except BaseException:
-        with suppress(DBAPIError):
+        with suppress(SQLAlchemyError):
             run(connection, "ROLLBACK")
         raise
 
@@ -165,7 +165,7 @@ def execute_patiently(
                 raise
             raise _given_up(step, max_wait, watch.gave_up_on) from None
         finally:
-            with suppress(DBAPIError):
+            with suppress(SQLAlchemyError):
                 connection.execute(_queries["set_lock_timeout"], {"limit": limit})
     return watch.wait
 
@@ -186,7 +186,7 @@ def _watched(
 
     def look() -> None:
         # A lost connection shows in the statement itself.
-        with suppress(DBAPIError), connection.engine.connect() as other:
+        with suppress(SQLAlchemyError), connection.engine.connect() as other:
             other.execution_options(isolation_level="AUTOCOMMIT")
             blocked_since: float | None = None
             last_report = 0.0
