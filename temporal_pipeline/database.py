@@ -10,7 +10,18 @@ from importlib import resources
 from typing import Any, Self, TypeVar
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, Row, TextClause, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    ExceptionContext,
+    Row,
+    TextClause,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from temporal_pipeline.blockers import HeldUp, blockers_of, locked_against_readers
@@ -126,6 +137,7 @@ class Database:
             },
         )
         event.listen(engine, "connect", _prepare_session)
+        event.listen(engine, "handle_error", _close_cursor_of_a_lost_session)
         return engine
 
     def dispose(self) -> None:
@@ -250,6 +262,13 @@ def _prepare_session(connection: psycopg.Connection[tuple[object, ...]], _: obje
     # Compiling a statement takes longer than most of ours.
     connection.execute("SET timezone = 'UTC'; SET idle_session_timeout = 0; SET jit = off")
     connection.autocommit = False
+
+
+def _close_cursor_of_a_lost_session(context: ExceptionContext) -> None:
+    """SQLAlchemy closes the cursor of a failed statement, except that of a session which has ended."""
+    execution = context.execution_context
+    if context.is_disconnect and execution is not None and execution.cursor is not None:
+        execution.cursor.close()
 
 
 _GIVE_WAY = text("""

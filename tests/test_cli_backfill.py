@@ -254,7 +254,9 @@ def test_killed_and_run_again_it_leaves_what_an_undisturbed_one_leaves(
 
 @pytest.mark.slow
 def test_an_interrupt_ends_it_with_130_and_it_can_go_on(world: Database) -> None:
-    with start(world) as process:
+    # Periods cannot be opened, so that it is still at work when the signal comes.
+    with psycopg.connect(libpq_url(world)) as holder, start(world) as process:
+        holder.execute("LOCK TABLE analysis_periods IN SHARE MODE")
         while process.poll() is None and rows(world, PREPARED)[0].n < 1:
             pass
         process.send_signal(signal.SIGINT)

@@ -1,11 +1,12 @@
 """Connections, transactions and locks, and what a user is told when they cannot be had."""
 
+import gc
 import threading
 
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from temporal_pipeline.blockers import HeldUp
 from temporal_pipeline.database import Database, Queries, as_libpq_reads_it, normalise_url
@@ -94,6 +95,18 @@ def test_a_read_only_transaction_refuses_to_write_and_leaves_no_trace_on_its_con
     assert isinstance(error.value.orig, psycopg.errors.ReadOnlySqlTransaction)
     with database.transaction() as connection:
         add_topic(connection)
+
+
+def test_a_session_that_ends_while_rows_are_streamed_leaves_no_cursor_open(database: Database) -> None:
+    rows_and_pid = text("SELECT pg_backend_pid() AS pid, generate_series(1, 1000)")
+    with pytest.raises(OperationalError), database.transaction(read_only=True) as reading:
+        rows = reading.execute(rows_and_pid, execution_options={"yield_per": 10})
+        with database.transaction() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": next(rows).pid})
+        list(rows)
+    del reading, rows
+    # A cursor that is still open says so when it is deleted, and warnings fail tests.
+    gc.collect()
 
 
 def test_write_gives_way_and_tries_again(database: Database) -> None:

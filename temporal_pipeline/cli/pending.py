@@ -17,8 +17,8 @@ queries = Queries(__package__)
 
 # Measured for 1,000,000 contents of 1,000 topics and users on 2 busy cores; the closing of their periods is part of
 # the linking, and learning how each writes part of the preparing.
-PREPARED_PER_SECOND = 6_500
-LINKED_PER_SECOND = 7_500
+PREPARED_PER_SECOND = 5_900
+LINKED_PER_SECOND = 7_000
 # A cut of fewer contents says more about what a cut costs than about what a content does.
 ENOUGH_TO_MEASURE = 10_000
 

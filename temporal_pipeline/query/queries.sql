@@ -16,26 +16,12 @@ ORDER BY entity_type, entity_id;
 
 -- name: situation
 -- What is known of an entity as a whole: its periods, where the last one ends, and whether a further one is being made.
-WITH record AS (
-    SELECT p.id, p.period_number, p.status, p.superseded_by, p.updated_at, p.completeness_score,
-           greatest(p.period_start, '1970-01-01') AS period_start, least(p.period_end, '9998-12-31') AS period_end,
-           -- The clock that closed a draft of ours is later than the draft.
-           least(greatest(p.analyzed_at, p.created_at, CASE
-               WHEN k.period_id IS NOT NULL AND p.execution_log->>'finished_at' ~ '^[0-9]{4}-[01][0-9]-[0-3][0-9]T'
-               THEN CAST(p.execution_log->>'finished_at' AS timestamptz)
-           END), '9998-12-31') AS recorded_at
-    FROM analysis_periods p LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id
-    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
-      AND p.status NOT IN ('draft', 'failed')
-), known AS (
-    SELECT r.*, CASE WHEN coalesce(ended.at <= coalesce(CAST(:as_of AS timestamptz), 'infinity'), false)
-                     THEN ended.at END AS replaced_at
-    FROM record r
-    LEFT JOIN record successor ON successor.id = r.superseded_by
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN r.status <> 'active' THEN coalesce(successor.recorded_at, r.updated_at) END AS at
-    ) ended
-    WHERE r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
+WITH known AS (
+    SELECT r.*, CASE WHEN r.ended_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity') THEN r.ended_at END
+               AS replaced_at
+    FROM temporal_pipeline.recorded_period r
+    WHERE r.entity_type = CAST(:entity_type AS text) AND r.entity_id = CAST(:entity_id AS uuid)
+      AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 )
 SELECT now() AS now, count(*) AS periods, min(period_number) AS first_number, max(period_number) AS last_number,
        min(period_start) AS first_start, max(period_end) AS last_end,
@@ -61,26 +47,12 @@ SELECT (
 
 -- name: periods
 -- Periods of an entity that overlap a window, as they were known, each with the metrics of the one before; newest first.
-WITH record AS (
-    SELECT p.id, p.period_number, p.status, p.superseded_by, p.updated_at, p.completeness_score,
-           greatest(p.period_start, '1970-01-01') AS period_start, least(p.period_end, '9998-12-31') AS period_end,
-           -- The clock that closed a draft of ours is later than the draft.
-           least(greatest(p.analyzed_at, p.created_at, CASE
-               WHEN k.period_id IS NOT NULL AND p.execution_log->>'finished_at' ~ '^[0-9]{4}-[01][0-9]-[0-3][0-9]T'
-               THEN CAST(p.execution_log->>'finished_at' AS timestamptz)
-           END), '9998-12-31') AS recorded_at
-    FROM analysis_periods p LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id
-    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
-      AND p.status NOT IN ('draft', 'failed')
-), known AS (
-    SELECT r.*, CASE WHEN coalesce(ended.at <= coalesce(CAST(:as_of AS timestamptz), 'infinity'), false)
-                     THEN ended.at END AS replaced_at
-    FROM record r
-    LEFT JOIN record successor ON successor.id = r.superseded_by
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN r.status <> 'active' THEN coalesce(successor.recorded_at, r.updated_at) END AS at
-    ) ended
-    WHERE r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
+WITH known AS (
+    SELECT r.*, CASE WHEN r.ended_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity') THEN r.ended_at END
+               AS replaced_at
+    FROM temporal_pipeline.recorded_period r
+    WHERE r.entity_type = CAST(:entity_type AS text) AND r.entity_id = CAST(:entity_id AS uuid)
+      AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 ), chosen AS (
     SELECT * FROM known
     WHERE (CAST(:include_superseded AS boolean) OR replaced_at IS NULL)
@@ -119,26 +91,12 @@ ORDER BY chosen.period_number DESC, chosen.recorded_at DESC, chosen.id DESC;
 
 -- name: period_to_compare
 -- A period by its id, by its number, or the last one below a number; without any, the latest.
-WITH record AS (
-    SELECT p.id, p.period_number, p.status, p.superseded_by, p.updated_at, p.completeness_score,
-           greatest(p.period_start, '1970-01-01') AS period_start, least(p.period_end, '9998-12-31') AS period_end,
-           -- The clock that closed a draft of ours is later than the draft.
-           least(greatest(p.analyzed_at, p.created_at, CASE
-               WHEN k.period_id IS NOT NULL AND p.execution_log->>'finished_at' ~ '^[0-9]{4}-[01][0-9]-[0-3][0-9]T'
-               THEN CAST(p.execution_log->>'finished_at' AS timestamptz)
-           END), '9998-12-31') AS recorded_at
-    FROM analysis_periods p LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id
-    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
-      AND p.status NOT IN ('draft', 'failed')
-), known AS (
-    SELECT r.*, CASE WHEN coalesce(ended.at <= coalesce(CAST(:as_of AS timestamptz), 'infinity'), false)
-                     THEN ended.at END AS replaced_at
-    FROM record r
-    LEFT JOIN record successor ON successor.id = r.superseded_by
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN r.status <> 'active' THEN coalesce(successor.recorded_at, r.updated_at) END AS at
-    ) ended
-    WHERE r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
+WITH known AS (
+    SELECT r.*, CASE WHEN r.ended_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity') THEN r.ended_at END
+               AS replaced_at
+    FROM temporal_pipeline.recorded_period r
+    WHERE r.entity_type = CAST(:entity_type AS text) AND r.entity_id = CAST(:entity_id AS uuid)
+      AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 ), chosen AS (
     SELECT * FROM known
     WHERE CASE WHEN CAST(:period AS uuid) IS NOT NULL THEN id = CAST(:period AS uuid)
@@ -165,26 +123,12 @@ FROM chosen JOIN analysis_periods p ON p.id = chosen.id;
 
 -- name: contents
 -- Posts of an entity that were published (else crawled) in a window, as they were frozen in the period that was active; newest first.
-WITH record AS (
-    SELECT p.id, p.period_number, p.status, p.superseded_by, p.updated_at, p.completeness_score,
-           greatest(p.period_start, '1970-01-01') AS period_start, least(p.period_end, '9998-12-31') AS period_end,
-           -- The clock that closed a draft of ours is later than the draft.
-           least(greatest(p.analyzed_at, p.created_at, CASE
-               WHEN k.period_id IS NOT NULL AND p.execution_log->>'finished_at' ~ '^[0-9]{4}-[01][0-9]-[0-3][0-9]T'
-               THEN CAST(p.execution_log->>'finished_at' AS timestamptz)
-           END), '9998-12-31') AS recorded_at
-    FROM analysis_periods p LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id
-    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
-      AND p.status NOT IN ('draft', 'failed')
-), known AS (
-    SELECT r.*, CASE WHEN coalesce(ended.at <= coalesce(CAST(:as_of AS timestamptz), 'infinity'), false)
-                     THEN ended.at END AS replaced_at
-    FROM record r
-    LEFT JOIN record successor ON successor.id = r.superseded_by
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN r.status <> 'active' THEN coalesce(successor.recorded_at, r.updated_at) END AS at
-    ) ended
-    WHERE r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
+WITH known AS (
+    SELECT r.*, CASE WHEN r.ended_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity') THEN r.ended_at END
+               AS replaced_at
+    FROM temporal_pipeline.recorded_period r
+    WHERE r.entity_type = CAST(:entity_type AS text) AND r.entity_id = CAST(:entity_id AS uuid)
+      AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 )
 SELECT c.id AS content_id, s.created_at AS recorded_at, s.period_id, s.contribution_type,
        least(greatest(coalesce(c.published_at, c.crawled_at), '1970-01-01'), '9998-12-31') AS happened_at,
@@ -273,26 +217,12 @@ LIMIT CAST(:limit AS int);
 -- name: events
 -- Events of an entity in the state that they were known to be in; newest first.
 -- What an event of ours was like earlier stands in its history; the times there are compared as text, since somebody may have spoilt them.
-WITH record AS (
-    SELECT p.id, p.period_number, p.status, p.superseded_by, p.updated_at, p.completeness_score,
-           greatest(p.period_start, '1970-01-01') AS period_start, least(p.period_end, '9998-12-31') AS period_end,
-           -- The clock that closed a draft of ours is later than the draft.
-           least(greatest(p.analyzed_at, p.created_at, CASE
-               WHEN k.period_id IS NOT NULL AND p.execution_log->>'finished_at' ~ '^[0-9]{4}-[01][0-9]-[0-3][0-9]T'
-               THEN CAST(p.execution_log->>'finished_at' AS timestamptz)
-           END), '9998-12-31') AS recorded_at
-    FROM analysis_periods p LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id
-    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
-      AND p.status NOT IN ('draft', 'failed')
-), known AS (
-    SELECT r.*, CASE WHEN coalesce(ended.at <= coalesce(CAST(:as_of AS timestamptz), 'infinity'), false)
-                     THEN ended.at END AS replaced_at
-    FROM record r
-    LEFT JOIN record successor ON successor.id = r.superseded_by
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN r.status <> 'active' THEN coalesce(successor.recorded_at, r.updated_at) END AS at
-    ) ended
-    WHERE r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
+WITH known AS (
+    SELECT r.*, CASE WHEN r.ended_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity') THEN r.ended_at END
+               AS replaced_at
+    FROM temporal_pipeline.recorded_period r
+    WHERE r.entity_type = CAST(:entity_type AS text) AND r.entity_id = CAST(:entity_id AS uuid)
+      AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 ), recorded AS (
     SELECT v.*, known.period_number,
            least(greatest(v.first_detected_at, '1970-01-01'), '9998-12-31') AS detected_at,
@@ -367,26 +297,12 @@ LIMIT CAST(:limit AS int);
 
 -- name: evidence
 -- The three weightiest posts of some events, with their texts as they were frozen in a period of the entity that was active.
-WITH record AS (
-    SELECT p.id, p.period_number, p.status, p.superseded_by, p.updated_at, p.completeness_score,
-           greatest(p.period_start, '1970-01-01') AS period_start, least(p.period_end, '9998-12-31') AS period_end,
-           -- The clock that closed a draft of ours is later than the draft.
-           least(greatest(p.analyzed_at, p.created_at, CASE
-               WHEN k.period_id IS NOT NULL AND p.execution_log->>'finished_at' ~ '^[0-9]{4}-[01][0-9]-[0-3][0-9]T'
-               THEN CAST(p.execution_log->>'finished_at' AS timestamptz)
-           END), '9998-12-31') AS recorded_at
-    FROM analysis_periods p LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id
-    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
-      AND p.status NOT IN ('draft', 'failed')
-), known AS (
-    SELECT r.*, CASE WHEN coalesce(ended.at <= coalesce(CAST(:as_of AS timestamptz), 'infinity'), false)
-                     THEN ended.at END AS replaced_at
-    FROM record r
-    LEFT JOIN record successor ON successor.id = r.superseded_by
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN r.status <> 'active' THEN coalesce(successor.recorded_at, r.updated_at) END AS at
-    ) ended
-    WHERE r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
+WITH known AS (
+    SELECT r.*, CASE WHEN r.ended_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity') THEN r.ended_at END
+               AS replaced_at
+    FROM temporal_pipeline.recorded_period r
+    WHERE r.entity_type = CAST(:entity_type AS text) AND r.entity_id = CAST(:entity_id AS uuid)
+      AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 ), best AS (
     SELECT e.event_id, e.place, k.*
     FROM unnest(CAST(:events AS uuid[])) WITH ORDINALITY AS e (event_id, place)
@@ -411,26 +327,12 @@ ORDER BY best.place, best.weight DESC NULLS LAST, best.content_id;
 
 -- name: effectiveness
 -- What the queries of an entity's periods were worth; newest period first, in it the best query first.
-WITH record AS (
-    SELECT p.id, p.period_number, p.status, p.superseded_by, p.updated_at, p.completeness_score,
-           greatest(p.period_start, '1970-01-01') AS period_start, least(p.period_end, '9998-12-31') AS period_end,
-           -- The clock that closed a draft of ours is later than the draft.
-           least(greatest(p.analyzed_at, p.created_at, CASE
-               WHEN k.period_id IS NOT NULL AND p.execution_log->>'finished_at' ~ '^[0-9]{4}-[01][0-9]-[0-3][0-9]T'
-               THEN CAST(p.execution_log->>'finished_at' AS timestamptz)
-           END), '9998-12-31') AS recorded_at
-    FROM analysis_periods p LEFT JOIN temporal_pipeline.period_cut k ON k.period_id = p.id
-    WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid)
-      AND p.status NOT IN ('draft', 'failed')
-), known AS (
-    SELECT r.*, CASE WHEN coalesce(ended.at <= coalesce(CAST(:as_of AS timestamptz), 'infinity'), false)
-                     THEN ended.at END AS replaced_at
-    FROM record r
-    LEFT JOIN record successor ON successor.id = r.superseded_by
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN r.status <> 'active' THEN coalesce(successor.recorded_at, r.updated_at) END AS at
-    ) ended
-    WHERE r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
+WITH known AS (
+    SELECT r.*, CASE WHEN r.ended_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity') THEN r.ended_at END
+               AS replaced_at
+    FROM temporal_pipeline.recorded_period r
+    WHERE r.entity_type = CAST(:entity_type AS text) AND r.entity_id = CAST(:entity_id AS uuid)
+      AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 )
 SELECT e.id AS effectiveness_id, e.platform, e.query, e.period_id, known.period_number, known.period_start,
        known.period_end, e.created_at AS recorded_at, known.completeness_score AS coverage,

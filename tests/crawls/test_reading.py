@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
@@ -168,6 +168,7 @@ _crawl = st.tuples(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example([(0, "pending", "topic", [0], 0), (-1, "completed", "topic", [], 0)], -2, 1)
 @given(st.lists(_crawl, max_size=8), _hours, st.sampled_from([1, 6, 24]))
 def test_with_a_lower_bound_the_crawls_cover_the_same_from_there_on(
     connection: Connection, rounds: list[Any], bound: int, interval: int

@@ -111,9 +111,9 @@ def stride(contents: int, texts: int) -> int:
 def _stream(connection: Connection, query: str, parameters: dict[str, Any]) -> Iterator[Row[Any]]:
     """The rows of a query, a thousand in memory at a time."""
     reading = {"characters": CHARACTERS_READ, "date_keys": list(dates.KEYS)}
-    yield from connection.execute(
-        queries[query], parameters | reading, execution_options={"yield_per": ROWS_AT_ONCE}
-    )
+    streaming = {"yield_per": ROWS_AT_ONCE}
+    with connection.execute(queries[query], parameters | reading, execution_options=streaming) as rows:
+        yield from rows
 
 
 def _learn(

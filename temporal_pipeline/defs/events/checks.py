@@ -13,10 +13,7 @@ from temporal_pipeline.reporting import claim, entities_succeeded
     description="Each event of unusually many posts names at least one of them.",
 )
 def every_upward_volume_event_has_evidence(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
-    with database.transaction(read_only=True) as connection:
-        return claim(
-            connection.execute(queries["volume_events_without_evidence"], {"detector": DETECTOR}).all()
-        )
+    return _none(database, "volume_events_without_evidence")
 
 
 @dg.asset_check(
@@ -24,8 +21,7 @@ def every_upward_volume_event_has_evidence(database: dg.ResourceParam[Database])
     description="Each post that we took as evidence has a weight between 0 and 1.",
 )
 def event_weights_are_in_range(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
-    with database.transaction(read_only=True) as connection:
-        return claim(connection.execute(queries["evidence_out_of_range"], {"detector": DETECTOR}).all())
+    return _none(database, "evidence_out_of_range")
 
 
 @dg.asset_check(
@@ -43,8 +39,7 @@ def every_entity_was_searched_for_events(database: dg.ResourceParam[Database]) -
 def evidence_is_no_older_than_its_event(
     database: dg.ResourceParam[Database],
 ) -> dg.AssetCheckResult:
-    with database.transaction(read_only=True) as connection:
-        return claim(connection.execute(queries["evidence_of_earlier_periods"], {"detector": DETECTOR}).all())
+    return _none(database, "evidence_of_earlier_periods")
 
 
 @dg.asset_check(
@@ -52,8 +47,7 @@ def evidence_is_no_older_than_its_event(
     description="Of each topic or user, at most one event per metric and direction is open.",
 )
 def one_open_event_per_key(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
-    with database.transaction(read_only=True) as connection:
-        return claim(connection.execute(queries["keys_open_twice"], {"detector": DETECTOR}).all())
+    return _none(database, "keys_open_twice")
 
 
 @dg.asset_check(
@@ -61,8 +55,12 @@ def one_open_event_per_key(database: dg.ResourceParam[Database]) -> dg.AssetChec
     description="No topic or user has more than one burst of posts a week; the detector would cry wolf there.",
 )
 def events_are_rare(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
+    return _none(database, "onsets_per_week", dg.AssetCheckSeverity.WARN)
+
+
+def _none(
+    database: Database, offenders: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
+    """The claim that the query `offenders` finds none among our events."""
     with database.transaction(read_only=True) as connection:
-        return claim(
-            connection.execute(queries["onsets_per_week"], {"detector": DETECTOR}).all(),
-            severity=dg.AssetCheckSeverity.WARN,
-        )
+        return claim(connection.execute(queries[offenders], {"detector": DETECTOR}).all(), severity=severity)

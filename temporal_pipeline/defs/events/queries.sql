@@ -2,7 +2,8 @@
 -- Topics and users with frozen periods that this method has not searched, or with a crawl since they were watched.
 WITH unsearched AS (
     SELECT p.entity_type, p.entity_id, array_agg(p.id ORDER BY p.period_number) AS periods,
-           min(p.period_number) AS first_period
+           min(p.period_number) AS first_period,
+           max(least(p.period_end, now())) - min(greatest(p.period_start, '1970-01-01')) AS duration
     FROM temporal_pipeline.period_stage frozen
     JOIN analysis_periods p ON p.id = frozen.period_id AND p.status = 'active'
     WHERE frozen.stage = 'snapshots'
@@ -12,37 +13,16 @@ WITH unsearched AS (
       )
       AND p.period_end >= coalesce(CAST(:since AS timestamptz), '-infinity')
     GROUP BY p.entity_type, p.entity_id
-), crawled AS (
-    SELECT w.entity_type, w.entity_id
-    FROM temporal_pipeline.entity_watch w
-    WHERE w.entity_type = 'topic' AND EXISTS (
-        SELECT FROM tasks t
-        WHERE t.payload->>'topic_id' = CAST(w.entity_id AS text)
-          AND coalesce(t.started_at, t.created_at) > w.watched_until
-          AND coalesce(t.started_at, t.created_at) <= now()
-          AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
-          AND (t.status = 'completed' OR t.completed_at IS NOT NULL
-               AND EXISTS (SELECT FROM contents c WHERE c.task_id = t.id))
-    )
-    UNION ALL
-    SELECT w.entity_type, w.entity_id
-    FROM temporal_pipeline.entity_watch w
-    WHERE w.entity_type = 'user' AND EXISTS (
-        SELECT FROM tasks t
-        WHERE t.payload->>'user_id' = CAST(w.entity_id AS text)
-          AND coalesce(t.started_at, t.created_at) > w.watched_until
-          AND coalesce(t.started_at, t.created_at) <= now()
-          AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
-          AND (t.status = 'completed' OR t.completed_at IS NOT NULL
-               AND EXISTS (SELECT FROM contents c WHERE c.task_id = t.id))
-    )
 )
-SELECT entity_type, entity_id, e.name, e.crawl_interval, coalesce(u.periods, '{}') AS periods, u.first_period,
+SELECT entity_type, entity_id, e.name, e.crawl_interval, coalesce(u.periods, '{}') AS periods, u.first_period, u.duration,
        NOT EXISTS (
            SELECT FROM temporal_pipeline.entity_watch w
            WHERE w.entity_type = e.entity_type AND w.entity_id = e.entity_id AND w.method = CAST(:method AS text)
        ) AS is_new
-FROM (SELECT entity_type, entity_id FROM unsearched UNION SELECT entity_type, entity_id FROM crawled) wanted
+FROM (
+    SELECT entity_type, entity_id FROM unsearched
+    UNION SELECT entity_type, entity_id FROM temporal_pipeline.crawled_since_watched
+) wanted
 LEFT JOIN unsearched u USING (entity_type, entity_id)
 JOIN temporal_pipeline.entity e USING (entity_type, entity_id)
 WHERE CAST(:entity_ids AS uuid[]) IS NULL OR entity_id = ANY (CAST(:entity_ids AS uuid[]))
@@ -506,35 +486,15 @@ ORDER BY count(*) / weeks.weeks DESC, v.entity_id;
 
 -- name: open_events_with_news
 -- Topics and users with an open event, and a crawl that has closed an hour since they were watched: it may have ended.
-SELECT open.entity_type, open.entity_id, crawl.newest
-FROM (
-    SELECT DISTINCT v.entity_type, v.entity_id FROM temporal_events v
-    WHERE v.resolved_at IS NULL AND v.metadata->>'state' IN ('active', 'recovering')
-) open
-JOIN temporal_pipeline.entity_watch w USING (entity_type, entity_id)
+SELECT DISTINCT crawled.entity_type, crawled.entity_id, crawled.newest
+FROM temporal_events v
+JOIN temporal_pipeline.crawled_since_watched crawled USING (entity_type, entity_id)
 JOIN temporal_pipeline.entity e USING (entity_type, entity_id)
-CROSS JOIN LATERAL (
-    SELECT max(began) AS newest FROM (
-        SELECT coalesce(t.started_at, t.created_at) AS began FROM tasks t
-        WHERE open.entity_type = 'topic' AND t.payload->>'topic_id' = CAST(open.entity_id AS text)
-          AND coalesce(t.started_at, t.created_at) > w.watched_until
-          AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
-          AND (t.status = 'completed' OR t.completed_at IS NOT NULL
-               AND EXISTS (SELECT FROM contents c WHERE c.task_id = t.id))
-        UNION ALL
-        SELECT coalesce(t.started_at, t.created_at) FROM tasks t
-        WHERE open.entity_type = 'user' AND t.payload->>'user_id' = CAST(open.entity_id AS text)
-          AND coalesce(t.started_at, t.created_at) > w.watched_until
-          AND (t.label LIKE 'crawler:%' OR t.label LIKE 'searcher:%')
-          AND (t.status = 'completed' OR t.completed_at IS NOT NULL
-               AND EXISTS (SELECT FROM contents c WHERE c.task_id = t.id))
-    ) later
-    WHERE began <= now()
-) crawl
--- An entity that fails is tried again when something new waits for it.
-WHERE date_trunc('hour', crawl.newest) > w.watched_until
+WHERE v.resolved_at IS NULL AND v.metadata->>'state' IN ('active', 'recovering')
+  AND date_trunc('hour', crawled.newest) > crawled.watched_until
+  -- An entity that fails is tried again when something new waits for it.
   AND NOT EXISTS (
       SELECT FROM temporal_pipeline.problem p
-      WHERE p.stage = 'events' AND p.entity_type = open.entity_type AND p.entity_id = open.entity_id
+      WHERE p.stage = 'events' AND p.entity_type = crawled.entity_type AND p.entity_id = crawled.entity_id
   )
-ORDER BY open.entity_type, open.entity_id;
+ORDER BY entity_type, entity_id;

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row
 from temporal_pipeline import problems
 from temporal_pipeline.crawls.coverage import HOUR
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.events.finding.detection import Scores, score
+from temporal_pipeline.defs.events.finding.detection import WINDOW_HOURS, Scores, score
 from temporal_pipeline.defs.events.finding.evidence import MOST_POSTS
 from temporal_pipeline.defs.events.finding.findings import Finding
 from temporal_pipeline.defs.events.finding.hourly import finding
@@ -40,6 +40,7 @@ from temporal_pipeline.defs.events.older_memories import remember_older_memories
 from temporal_pipeline.defs.events.reading import (
     DETECTOR,
     HOURLY_KEYS,
+    LONGEST_HISTORY,
     METHOD,
     REOPENING,
     TREND_METRICS,
@@ -54,10 +55,8 @@ from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity, EntityType
 
 STAGE = "events"
-# Reading and scoring are set-based; so many entities' fortnights are about 20 MB.
-ENTITIES_AT_ONCE = 250
-# The first time it is all of their history: up to ten years of hours.
-NEW_ENTITIES_AT_ONCE = 20
+# Reading and scoring are set-based; so many hours, of many entities or of one, are about 20 MB.
+HOURS_AT_ONCE = 84_000
 # How many periods' posts one transaction adds up.
 PERIODS_AT_ONCE = 500
 
@@ -154,8 +153,19 @@ def preview_events(
 
 
 def _batches(waiting: Iterable[Row[Any]]) -> Iterator[tuple[EntityType, list[Row[Any]]]]:
+    """Entities of one type, all of them new or none, with so many hours to be read that memory is bounded."""
     for (entity_type, is_new), rows in groupby(waiting, key=lambda row: (row.entity_type, row.is_new)):
-        for batch in _chunks(rows, NEW_ENTITIES_AT_ONCE if is_new else ENTITIES_AT_ONCE):
+        batch: list[Row[Any]] = []
+        hours = 0
+        for row in rows:
+            # The first time it is all of their history.
+            size = min(row.duration or HOUR, LONGEST_HISTORY) // HOUR if is_new else WINDOW_HOURS
+            if batch and hours + size > HOURS_AT_ONCE:
+                yield entity_type, batch
+                batch, hours = [], 0
+            batch.append(row)
+            hours += size
+        if batch:
             yield entity_type, batch
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from temporal_pipeline.database import Database
+from temporal_pipeline.defs.events.searching import EventReport
 from temporal_pipeline.entities import EntityType
 from tests.crosshot_rows import add_content, add_task, add_topic, at
 
@@ -44,7 +45,13 @@ def everything_written(database: Database) -> dict[str, Sequence[Row[Any]]]:
 
 def forget_everything(database: Database) -> None:
     """As if the search for events had never run."""
-    for table in ("temporal_events", "temporal_pipeline.entity_watch", "temporal_pipeline.period_hour"):
+    rows(database, "DELETE FROM temporal_events")
+    forget_searches(database)
+
+
+def forget_searches(database: Database) -> None:
+    """As if nothing had been searched yet; what was found stays."""
+    for table in ("temporal_pipeline.entity_watch", "temporal_pipeline.period_hour"):
         rows(database, f"DELETE FROM {table}")
     rows(database, "DELETE FROM temporal_pipeline.period_stage WHERE stage = 'events'")
 
@@ -215,3 +222,19 @@ def add_counted_hours(
         ),
         parameters,
     )
+
+
+def bursts(database: Database) -> Sequence[Row[Any]]:
+    """Events of ours in which there were unusually many posts."""
+    return rows(
+        database,
+        "SELECT * FROM temporal_events WHERE metadata->>'detector' = 'temporal_pipeline' "
+        "AND metadata->>'key' = 'volume_up' ORDER BY first_detected_at, id",
+    )
+
+
+def effects(report: EventReport) -> dict[str, int]:
+    """What became of how many events, of whatever key."""
+    return {
+        effect: n for effect in ("opened", "updated", "resolved", "reopened") if (n := report.count(effect))
+    }

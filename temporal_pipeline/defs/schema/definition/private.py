@@ -15,9 +15,9 @@ def _reference(column: str, table: str, on_delete: str, name: str) -> Constraint
 
 
 _LONG = "double precision"
+_ENTITY = (Column("entity_type", "varchar(20)", required=True), Column("entity_id", "uuid", required=True))
 _QUERY = (
-    Column("entity_type", "varchar(20)", required=True),
-    Column("entity_id", "uuid", required=True),
+    *_ENTITY,
     Column("platform", "varchar(16)", required=True),
     Column("normal_form", "text", required=True),
 )
@@ -60,8 +60,7 @@ PRIVATE_TABLES = {
         f"{PRIVATE_SCHEMA}.period_cut",
         (
             Column("cut_id", "bigint", required=True),
-            Column("entity_type", "varchar(20)", required=True),
-            Column("entity_id", "uuid", required=True),
+            *_ENTITY,
             Column("ready", "boolean", required=True),
             Column("period_id", "uuid"),
             Column("closed_by", "text"),
@@ -180,8 +179,7 @@ PRIVATE_TABLES = {
     "language_profile": Table(
         f"{PRIVATE_SCHEMA}.language_profile",
         (
-            Column("entity_type", "varchar(20)", required=True),
-            Column("entity_id", "uuid", required=True),
+            *_ENTITY,
             Column("method", "text", required=True),
             Column("posts", "double precision", required=True),
             Column("counts", "bytea", required=True),
@@ -197,8 +195,7 @@ PRIVATE_TABLES = {
     "busy_hour": Table(
         f"{PRIVATE_SCHEMA}.busy_hour",
         (
-            Column("entity_type", "varchar(20)", required=True),
-            Column("entity_id", "uuid", required=True),
+            *_ENTITY,
             Column("hour", "timestamptz", required=True),
             Column("contents", "double precision", required=True),
         ),
@@ -217,8 +214,7 @@ PRIVATE_TABLES = {
         f"{PRIVATE_SCHEMA}.period_hour",
         (
             Column("period_id", "uuid", required=True),
-            Column("entity_type", "varchar(20)", required=True),
-            Column("entity_id", "uuid", required=True),
+            *_ENTITY,
             Column("hour", "integer", required=True),
             Column("posts", "integer", required=True),
             Column("approvals", "double precision", required=True),
@@ -233,8 +229,7 @@ PRIVATE_TABLES = {
     "entity_watch": Table(
         f"{PRIVATE_SCHEMA}.entity_watch",
         (
-            Column("entity_type", "varchar(20)", required=True),
-            Column("entity_id", "uuid", required=True),
+            *_ENTITY,
             Column("watched_until", "timestamptz", required=True),
             Column("covered", "jsonb", required=True),
             Column("method", "text", required=True),
@@ -245,8 +240,7 @@ PRIVATE_TABLES = {
         f"{PRIVATE_SCHEMA}.problem",
         (
             Column("stage", "text", required=True),
-            Column("entity_type", "varchar(20)", required=True),
-            Column("entity_id", "uuid", required=True),
+            *_ENTITY,
             Column("reason", "text", required=True),
             Column("run_id", "text", required=True),
             Column("since", "timestamptz", default="now()", required=True),

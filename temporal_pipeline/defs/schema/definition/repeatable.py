@@ -28,6 +28,8 @@ PRIVATE_VIEW_GROUPS = (
     (f"{PRIVATE_SCHEMA}.entity",),
     (f"{PRIVATE_SCHEMA}.linked_content", f"{PRIVATE_SCHEMA}.period_member"),
     (f"{PRIVATE_SCHEMA}.member_hour",),
+    (f"{PRIVATE_SCHEMA}.recorded_period",),
+    (f"{PRIVATE_SCHEMA}.crawled_since_watched",),
 )
 PRIVATE_VIEWS = tuple(name for group in PRIVATE_VIEW_GROUPS for name in group)
 # In an order in which each finds what it needs.
