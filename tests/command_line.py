@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from temporal_pipeline.database import Database
 from temporal_pipeline.settings import PROJECT_ROOT
 
 NOT_INHERITED = ("DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME", "TEMPORAL_PIPELINE_HOME")
@@ -41,3 +43,6 @@ class CommandLine:
         """The one document that a verb prints with `--json`."""
         document: dict[str, Any] = json.loads(self(*arguments, "--json", **variables).stdout)
         return document
+
+
+On = Callable[[Database], CommandLine]

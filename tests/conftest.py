@@ -19,6 +19,7 @@ from temporal_pipeline.database import Database, normalise_url
 from temporal_pipeline.defs.schema.upgrade import upgrade
 from temporal_pipeline.embedded import attach
 from temporal_pipeline.settings import PROJECT_ROOT
+from tests.command_line import CommandLine, On
 
 # How fast a machine draws examples is no property of the program.
 hypothesis.settings.register_profile(
@@ -156,3 +157,25 @@ def connection(shared_database: Database) -> Iterator[Connection]:
         transaction = connection.begin()
         yield connection
         transaction.rollback()
+
+
+@pytest.fixture(scope="session")
+def dagster_storage(server_url: str) -> Iterator[str]:
+    with temporary_database(server_url) as database:
+        yield database.url
+
+
+@pytest.fixture
+def on(tmp_path: Path, dagster_storage: str) -> On:
+    """The command line on a given database."""
+    return lambda database: CommandLine(
+        tmp_path / "home", DATABASE_URL=database.url, DAGSTER_DATABASE_URL=dagster_storage
+    )
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> CommandLine:
+    """The command line with a server that is not there."""
+    return CommandLine(
+        tmp_path / "home", DATABASE_URL="postgresql://me:hush@localhost:1/none?connect_timeout=5"
+    )

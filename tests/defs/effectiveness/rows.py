@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from temporal_pipeline.database import Database
-from tests.crosshot_rows import at
+from tests.crosshot_rows import add_content, at
 
 
 def add_period(
@@ -81,3 +81,39 @@ def memory(database: Database) -> dict[str, Row[Any]]:
     by_query = {row.query: row for row in rows}
     assert len(by_query) == len(rows)
     return by_query
+
+
+def task_row(database: Database, task: uuid.UUID) -> Row[Any]:
+    """What a task is linked to."""
+    with database.transaction(read_only=True) as connection:
+        return connection.execute(
+            text(
+                "SELECT t.period_id, t.duration_seconds, e.query, e.platform FROM tasks t "
+                "LEFT JOIN crawl_effectiveness e ON e.id = t.effectiveness_id WHERE t.id = :id"
+            ),
+            {"id": task},
+        ).one()
+
+
+def link(connection: Connection, period: uuid.UUID, *tasks: uuid.UUID) -> None:
+    """Say that some tasks belong to a period."""
+    connection.execute(
+        text("UPDATE tasks SET period_id = :period WHERE id = ANY (:tasks)"),
+        {"period": period, "tasks": list(tasks)},
+    )
+
+
+def find(
+    connection: Connection,
+    period: uuid.UUID,
+    task: uuid.UUID,
+    scores: list[float | None],
+    *,
+    topic: uuid.UUID | None = None,
+    **columns: Any,
+) -> list[uuid.UUID]:
+    """One frozen content per score, found by a task."""
+    contents = [add_content(connection, task=task, topic=topic, **columns) for _ in scores]
+    for content, score in zip(contents, scores, strict=True):
+        freeze(connection, period, content, score)
+    return contents

@@ -1,52 +1,18 @@
 """Measuring queries in a database."""
 
-import json
 import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Row, event, text
+from sqlalchemy import event, text
 
 from temporal_pipeline import problems
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.effectiveness import linking, measuring
-from temporal_pipeline.defs.effectiveness.measuring import measure_periods, queries, unmeasured_periods
+from temporal_pipeline.defs.effectiveness import measuring
+from temporal_pipeline.defs.effectiveness.measuring import measure_periods, unmeasured_periods
 from temporal_pipeline.entities import find_entities
-from tests.crosshot_rows import add_content, add_task, add_topic, add_user, at
-from tests.defs.effectiveness.rows import add_period, freeze, measured, memory
-
-
-def task_row(database: Database, task: uuid.UUID) -> Row[Any]:
-    with database.transaction(read_only=True) as connection:
-        return connection.execute(
-            text(
-                "SELECT t.period_id, t.duration_seconds, e.query, e.platform FROM tasks t "
-                "LEFT JOIN crawl_effectiveness e ON e.id = t.effectiveness_id WHERE t.id = :id"
-            ),
-            {"id": task},
-        ).one()
-
-
-def link(connection: Connection, period: uuid.UUID, *tasks: uuid.UUID) -> None:
-    connection.execute(
-        text("UPDATE tasks SET period_id = :period WHERE id = ANY (:tasks)"),
-        {"period": period, "tasks": list(tasks)},
-    )
-
-
-def find(
-    connection: Connection,
-    period: uuid.UUID,
-    task: uuid.UUID,
-    scores: list[float | None],
-    *,
-    topic: uuid.UUID | None = None,
-    **columns: Any,
-) -> list[uuid.UUID]:
-    contents = [add_content(connection, task=task, topic=topic, **columns) for _ in scores]
-    for content, score in zip(contents, scores, strict=True):
-        freeze(connection, period, content, score)
-    return contents
+from tests.crosshot_rows import add_task, add_topic, add_user, at
+from tests.defs.effectiveness.rows import add_period, find, freeze, link, measured, memory, task_row
 
 
 def test_a_query_is_counted_and_judged(database: Database) -> None:
@@ -340,150 +306,6 @@ def test_a_run_is_narrowed_to_entities(database: Database) -> None:
     report = measure_periods(database, "run", entities=two)
     assert (report.periods, report.tasks_linked, report.durations_filled) == (1, 1, 1)
     assert task_row(database, tasks["one"]).duration_seconds is None
-
-
-def test_durations_of_all_tasks_that_have_both_times(database: Database) -> None:
-    with database.transaction() as connection:
-        finished = add_task(connection, started_at=at(1), minutes=1.5, label="analyst:analyze")
-        backwards = add_task(connection, started_at=at(1), minutes=-1)
-        pending = add_task(connection)
-        endless = add_task(connection, started_at=at(1), completed_at="infinity")
-        known = add_task(connection, started_at=at(1), duration_seconds=7)
-    assert measure_periods(database, "run", batch_size=1).durations_filled == 1
-    assert [
-        task_row(database, t).duration_seconds for t in (finished, backwards, pending, endless, known)
-    ] == [
-        90,
-        None,
-        None,
-        None,
-        7,
-    ]
-
-
-def test_links_are_made_in_batches_and_continued(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with database.transaction() as connection:
-        topic = add_topic(connection)
-        period = add_period(connection, topic=topic)
-        tasks = [add_task(connection, topic=topic, started_at=at(n)) for n in range(7)]
-        link(connection, period, *tasks)
-    write = Database.write
-    # Four batches of durations and their end, the period, its problems, two batches of links; then the power fails.
-    calls = iter([False] * 9 + [True])
-
-    def die_in_the_third_batch(self: Database, work: Any) -> Any:
-        if next(calls):
-            raise KeyboardInterrupt
-        return write(self, work)
-
-    with monkeypatch.context() as dying:
-        dying.setattr(Database, "write", die_in_the_third_batch)
-        with pytest.raises(KeyboardInterrupt):
-            measure_periods(database, "one", batch_size=2)
-    assert measure_periods(database, "two", batch_size=2).tasks_linked == 3
-
-
-def test_tasks_that_the_application_holds_are_left_for_the_next_run(database: Database) -> None:
-    with database.transaction() as connection:
-        topic = add_topic(connection)
-        period = add_period(connection, topic=topic)
-        tasks = [add_task(connection, topic=topic, started_at=at(n)) for n in range(3)]
-        link(connection, period, *tasks)
-    with database.transaction() as application:
-        application.execute(text("UPDATE tasks SET priority = 1 WHERE id = :id"), {"id": tasks[0]})
-        held = measure_periods(database, "one", batch_size=1)
-    assert (held.tasks_linked, held.tasks_held) == (2, 1)
-    report = measure_periods(database, "two")
-    assert (report.tasks_linked, report.tasks_held, report.durations_filled) == (1, 0, 1)
-
-
-def test_a_task_that_the_application_holds_for_a_moment_is_linked_by_the_same_run(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with database.transaction() as connection:
-        topic = add_topic(connection)
-        period = add_period(connection, topic=topic)
-        task = add_task(connection, topic=topic, started_at=at(1))
-        link(connection, period, task)
-    with database.engine.connect() as application:
-        application.execute(text("UPDATE tasks SET priority = 1 WHERE id = :id"), {"id": task})
-        # The application commits while we pause before the second sweep.
-        monkeypatch.setattr(linking.time, "sleep", lambda _: application.commit())
-        report = measure_periods(database, "run")
-    assert (report.tasks_linked, report.tasks_held) == (1, 0)
-
-
-@pytest.mark.parametrize(("words", "expected"), [("agents", "(no query)"), (None, "(no query)")])
-def test_a_task_whose_query_became_known_after_it_was_measured_is_linked_to_the_row_that_counts_it(
-    database: Database, words: str | None, expected: str
-) -> None:
-    with database.transaction() as connection:
-        topic = add_topic(connection)
-        period = add_period(connection, topic=topic)
-        task = add_task(connection, topic=topic, started_at=at(1), payload={"action": "search"})
-        find(connection, period, task, [0.9], topic=topic)
-        named = add_task(connection, topic=topic, query="a robot", started_at=at(1))
-        find(connection, period, named, [0.9], topic=topic)
-    with database.transaction() as application:
-        application.execute(text("UPDATE tasks SET priority = 1 WHERE id = :id"), {"id": task})
-        measure_periods(database, "one")
-        application.execute(
-            text("UPDATE tasks SET result = CAST(:result AS jsonb) WHERE id = :id"),
-            {"id": task, "result": json.dumps({"query": words})},
-        )
-    assert measure_periods(database, "two").tasks_linked == 1
-    assert task_row(database, task).query == expected
-    with database.transaction(read_only=True) as connection:
-        assert connection.execute(queries["unlinked_tasks_with_contents"]).all() == []
-
-
-def test_a_task_without_any_row_on_its_platform_stays_unlinked_and_is_no_offender(database: Database) -> None:
-    with database.transaction() as connection:
-        topic = add_topic(connection)
-        period = add_period(connection, topic=topic)
-        find(connection, period, add_task(connection, topic=topic, started_at=at(1)), [0.9], topic=topic)
-    measure_periods(database, "one")
-    with database.transaction() as connection:
-        stranger = add_task(connection, topic=topic, label="crawler:xhs", started_at=at(2))
-        link(connection, period, stranger)
-    report = measure_periods(database, "two")
-    assert (report.tasks_linked, report.tasks_held) == (0, 0)
-    with database.transaction(read_only=True) as connection:
-        assert connection.execute(queries["unlinked_tasks_with_contents"]).all() == []
-
-
-@pytest.mark.parametrize(
-    ("column", "time"), [("started_at", "4713-01-01 BC"), ("completed_at", "290000-01-01")]
-)
-def test_a_duration_of_impossible_times_is_unknown(database: Database, column: str, time: str) -> None:
-    with database.transaction() as connection:
-        task, good = (add_task(connection, started_at=at(1)) for _ in range(2))
-        connection.exec_driver_sql(f"UPDATE tasks SET {column} = '{time}' WHERE id = '{task}'")
-    assert measure_periods(database, "run").durations_filled == 1
-    assert task_row(database, task).duration_seconds is None
-    assert task_row(database, good).duration_seconds == 60
-
-
-def test_tasks_without_a_duration_are_found_through_their_index(database: Database) -> None:
-    with database.transaction() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO tasks (id, label, priority, status, payload, created_at, started_at, completed_at, "
-                "retry_count, max_retries, duration_seconds) "
-                "SELECT gen_random_uuid(), 'crawler:x', 0, 'completed', '{}', :at, :at, :at, 0, 0, 0 "
-                "FROM generate_series(1, 5000)"
-            ),
-            {"at": at(0)},
-        )
-        add_task(connection, started_at=at(1))
-        connection.execute(text("ANALYZE tasks"))
-        plan = "\n".join(
-            connection.scalars(
-                text(f"EXPLAIN {queries['measure_durations']}"),
-                {"after": linking.NO_ID, "entity_ids": None, "batch_size": 2000},
-            )
-        )
-    assert "idx_tasks_unmeasured" in plan
 
 
 def test_many_small_periods_share_their_statements(database: Database) -> None:

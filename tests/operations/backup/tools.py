@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import make_url
 
 from temporal_pipeline.dagster_home import libpq_url
 from temporal_pipeline.database import Database
+from temporal_pipeline.operations.backup.databases import NEW, OLD
 from tests.crosshot_rows import add_chat_message, add_content, add_topic, at
+from tests.migrations.tools import rows
 
 PATIENCE_SECONDS = 60
 
@@ -58,3 +61,22 @@ def running_arguments(program: str, mark: str) -> list[str]:
         if line.partition(" ")[0].endswith(program) and mark in line:
             lines.append(line)
     return lines
+
+
+def count_of_contents(database: Database) -> int:
+    return int(rows(database, "SELECT count(*) FROM contents")[0][0])
+
+
+def url_with(of: Database, **parts: str) -> str:
+    """The URL of a database with some of its parts changed."""
+    return make_url(of.url).set(**parts).render_as_string(hide_password=False)
+
+
+def drop_beside(database: Database) -> None:
+    """Drop what a restore has made or kept beside a database."""
+    beside = databases_like(database, f"{name(database)}{NEW}%") + databases_like(
+        database, f"{name(database)}{OLD}%"
+    )
+    with server_of(database) as server:
+        for one in beside:
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(one)))
