@@ -22,8 +22,9 @@ from sqlalchemy import make_url
 from benchmarks.writing import Writes, write
 from temporal_pipeline.crosshot.replay import create_legacy_tables
 from temporal_pipeline.dagster_home import libpq_url
-from temporal_pipeline.database import Database, normalise_url
+from temporal_pipeline.database import Database
 from temporal_pipeline.embedded import attach, state_folder
+from temporal_pipeline.urls import normalise_url
 
 T = TypeVar("T")
 

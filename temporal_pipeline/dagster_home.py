@@ -12,9 +12,10 @@ import psycopg
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from temporal_pipeline.database import Database, as_libpq_reads_it, normalise_url
+from temporal_pipeline.database import Database
 from temporal_pipeline.errors import PipelineError
 from temporal_pipeline.settings import PROJECT_ROOT, Settings
+from temporal_pipeline.urls import as_libpq_reads_it, normalise_url
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

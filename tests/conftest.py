@@ -15,10 +15,11 @@ import pytest
 from sqlalchemy import Connection, make_url
 
 from temporal_pipeline.crosshot.replay import create_legacy_tables
-from temporal_pipeline.database import Database, normalise_url
+from temporal_pipeline.database import Database
 from temporal_pipeline.defs.schema.upgrade import upgrade
 from temporal_pipeline.embedded import attach
 from temporal_pipeline.settings import PROJECT_ROOT
+from temporal_pipeline.urls import normalise_url
 from tests.command_line import CommandLine, On
 
 # How fast a machine draws examples is no property of the program.

@@ -20,9 +20,9 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from temporal_pipeline.database import as_libpq_reads_it
 from temporal_pipeline.errors import PipelineError
 from temporal_pipeline.settings import PROJECT_ROOT
+from temporal_pipeline.urls import as_libpq_reads_it
 from tests.deploy import compose
 from tests.servers import embedded_binaries, second_binaries
 

@@ -15,9 +15,9 @@ from unittest import mock
 
 from temporal_pipeline.cli.output import Output
 from temporal_pipeline.cli.query import query
-from temporal_pipeline.database import normalise_url
 from temporal_pipeline.embedded import attach
 from temporal_pipeline.settings import PROJECT_ROOT
+from temporal_pipeline.urls import normalise_url
 from tests.query.demo import Demo, played_demo
 
 PAGE = PROJECT_ROOT / "docs" / "query.md"

