@@ -15,6 +15,7 @@ class Settings(BaseSettings):
     `DAGSTER_DATABASE_URL`: Dagster's own tables; unset: database `dagster` on the same server.
     `TEMPORAL_PIPELINE_HOME`: folder for the embedded server and Dagster's files.
     `TEMPORAL_PIPELINE_BACKUPS`: folder for the backups that are taken before a migration.
+    `TEMPORAL_PIPELINE_MCP_TOKEN`: what those have to know who ask over HTTP.
     """
 
     model_config = SettingsConfigDict(env_file=PROJECT_ROOT / ".env", extra="ignore", env_ignore_empty=True)
@@ -23,3 +24,4 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = None
     home: Path = Field(default=PROJECT_ROOT / ".temporal_pipeline", validation_alias="TEMPORAL_PIPELINE_HOME")
     backups: Path = Field(default=PROJECT_ROOT / "backups", validation_alias="TEMPORAL_PIPELINE_BACKUPS")
+    mcp_token: SecretStr | None = Field(default=None, validation_alias="TEMPORAL_PIPELINE_MCP_TOKEN")

@@ -12,6 +12,7 @@ from temporal_pipeline.cli.backfill import backfill
 from temporal_pipeline.cli.demo import demo
 from temporal_pipeline.cli.doctor import doctor
 from temporal_pipeline.cli.exec import exec_
+from temporal_pipeline.cli.mcp import mcp
 from temporal_pipeline.cli.migrate import migrate
 from temporal_pipeline.cli.output import Output
 from temporal_pipeline.cli.plan import plan
@@ -60,6 +61,7 @@ for verb in (
     rescore,
     status,
     query,
+    mcp,
     exec_,
     demo,
 ):

@@ -1,0 +1,1 @@
+"""The questions to the timeline as tools of the Model Context Protocol; needs the extra `mcp`."""
