@@ -1,7 +1,7 @@
 #!/bin/sh
 # Secrets from files: where X_FILE names one, X is set to what it holds. Then the program itself.
 set -eu
-for name in DATABASE_URL DAGSTER_DATABASE_URL PGPASSWORD; do
+for name in DATABASE_URL DAGSTER_DATABASE_URL PGPASSWORD TEMPORAL_PIPELINE_ALERT_WEBHOOKS; do
     eval "value=\${$name:-} file=\${${name}_FILE:-}"
     if [ -n "$value" ] && [ -n "$file" ]; then
         echo "error: both $name and ${name}_FILE are set; keep one" >&2

@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     `TEMPORAL_PIPELINE_HOME`: folder for the embedded server and Dagster's files.
     `TEMPORAL_PIPELINE_BACKUPS`: folder for the backups that are taken before a migration.
     `TEMPORAL_PIPELINE_MCP_TOKEN`: what those have to know who ask over HTTP.
+    `TEMPORAL_PIPELINE_ALERT_WEBHOOKS`: who is told of events and failures; unset: nobody.
     """
 
     model_config = SettingsConfigDict(env_file=PROJECT_ROOT / ".env", extra="ignore", env_ignore_empty=True)
@@ -25,3 +26,6 @@ class Settings(BaseSettings):
     home: Path = Field(default=PROJECT_ROOT / ".temporal_pipeline", validation_alias="TEMPORAL_PIPELINE_HOME")
     backups: Path = Field(default=PROJECT_ROOT / "backups", validation_alias="TEMPORAL_PIPELINE_BACKUPS")
     mcp_token: SecretStr | None = Field(default=None, validation_alias="TEMPORAL_PIPELINE_MCP_TOKEN")
+    alert_webhooks: SecretStr | None = Field(
+        default=None, validation_alias="TEMPORAL_PIPELINE_ALERT_WEBHOOKS"
+    )

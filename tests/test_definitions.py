@@ -57,7 +57,7 @@ CHECKS = {
     "mv_period_metrics_trend": {"trend_view_agrees_with_periods"},
 }
 JOBS = {"migrate", "update", "refresh"}
-SENSORS = {"new_crawls"}
+SENSORS = {"new_crawls", "alerts"}
 SCHEDULES = {"refresh_trends_daily"}
 RESOURCES = {"database", "scope"}
 

@@ -49,6 +49,7 @@ EXPORT_LINE = {
 
 # How a verb is called that needs to be told something. Others are called as they are; those that ask, with --yes.
 ARGUMENTS = {
+    "alerts": ["list"],
     "exec": ["--", "sh", "-c", 'psql -c "SELECT FROM contents" && psql "$DATABASE_URL" -c "SELECT 1"'],
     "mcp": ["serve"],
     "query": ["queries", "trains"],
@@ -259,6 +260,7 @@ LIFE = (
     ("verify",),
     ("verify", "--json"),
     ("doctor", "--json"),
+    ("alerts", "list", "--json"),
     ("status",),
     ("exec", *ARGUMENTS["exec"]),
     ("rollback", "--to", "legacy", "--force", "--yes"),

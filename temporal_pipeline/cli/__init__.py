@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from temporal_pipeline import __version__
+from temporal_pipeline.cli.alerts import alerts
 from temporal_pipeline.cli.backfill import backfill
 from temporal_pipeline.cli.demo import demo
 from temporal_pipeline.cli.doctor import doctor
@@ -62,6 +63,7 @@ for verb in (
     status,
     query,
     mcp,
+    alerts,
     exec_,
     demo,
 ):

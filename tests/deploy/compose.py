@@ -13,6 +13,7 @@ from temporal_pipeline.settings import PROJECT_ROOT
 BASE = PROJECT_ROOT / "docker-compose.yml"
 ATTACH = PROJECT_ROOT / "deploy" / "docker-compose.attach.yml"
 ENVIRONMENT = PROJECT_ROOT / "deploy" / "docker-compose.environment.yml"
+ALERTS = PROJECT_ROOT / "deploy" / "docker-compose.alerts.yml"
 # What a later file replaces rather than adds to.
 REPLACED = ("command", "entrypoint", "test")
 

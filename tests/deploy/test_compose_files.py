@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from temporal_pipeline.settings import PROJECT_ROOT
-from tests.deploy.compose import ATTACH, BASE, ENVIRONMENT, model, started
+from tests.deploy.compose import ALERTS, ATTACH, BASE, ENVIRONMENT, model, started
 
 ATTACHED = {"CROSSHOT_NETWORK": "crosshot_default"}
 PROGRAMS = {"migrate", "code", "webserver", "viewer", "daemon"}
@@ -18,6 +18,7 @@ MODELS = {
     "alone": model(BASE),
     "attached": model(BASE, ATTACH, variables=ATTACHED),
     "secrets from the environment": model(BASE, ENVIRONMENT),
+    "with alerts": model(BASE, ALERTS),
     "attached, secrets from the environment": model(BASE, ATTACH, ENVIRONMENT, variables=ATTACHED),
 }
 each = pytest.mark.parametrize("compose", MODELS.values(), ids=MODELS.keys())

@@ -79,12 +79,13 @@ def entrypoint(**variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_secret_is_read_from_the_file_that_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["PGPASSWORD", "TEMPORAL_PIPELINE_ALERT_WEBHOOKS"])
+def test_a_secret_is_read_from_the_file_that_is_named(tmp_path: Path, name: str) -> None:
     secret = tmp_path / "password"
     password = "it's $(secret) \\ `quoted`"
     secret.write_text(password + "\n")
-    told = told_to_the_program(entrypoint(PGPASSWORD_FILE=str(secret), DATABASE_URL="postgresql://x"))
-    assert told == {"PGPASSWORD": password, "DATABASE_URL": "postgresql://x"}
+    done = entrypoint(**{f"{name}_FILE": str(secret), "DATABASE_URL": "postgresql://x"})
+    assert told_to_the_program(done) == {name: password, "DATABASE_URL": "postgresql://x"}
 
 
 def test_a_secret_from_the_environment_is_left_as_it_is() -> None:
@@ -94,7 +95,8 @@ def test_a_secret_from_the_environment_is_left_as_it_is() -> None:
 def told_to_the_program(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """What the program was given of what the entrypoint knows."""
     assert done.returncode == 0, done.stderr
-    return {k: v for k, v in json.loads(done.stdout).items() if k.startswith(("PGPASSWORD", "DATABASE_URL"))}
+    known = ("PGPASSWORD", "DATABASE_URL", "TEMPORAL_PIPELINE_ALERT")
+    return {k: v for k, v in json.loads(done.stdout).items() if k.startswith(known)}
 
 
 def test_two_sources_of_one_secret_are_refused(tmp_path: Path) -> None:

@@ -267,13 +267,14 @@ SET period_id = coalesce(CAST(:period_id AS uuid), v.period_id), severity = CAST
 WHERE v.id = CAST(:event_id AS uuid);
 
 -- name: resolve_event
--- End an event of ours that is found no longer; its figures and its evidence stay.
+-- End an event of ours that is found no longer, and tell its title; its figures and its evidence stay.
 UPDATE temporal_events v
 SET last_updated_at = now(), resolved_at = CAST(:resolved_at AS timestamptz),
     resolution_note = CAST(:resolution_note AS text),
     metadata = v.metadata || CAST(:metadata AS jsonb) || jsonb_build_object('history',
         coalesce(v.metadata->'history', '[]') || (CAST(:entry AS jsonb) || jsonb_build_object('at', now())))
-WHERE v.id = CAST(:event_id AS uuid);
+WHERE v.id = CAST(:event_id AS uuid)
+RETURNING v.title;
 
 -- name: note_on_event
 -- Remember what became of an event whose end somebody else has set: only we read it, its columns are theirs.

@@ -77,15 +77,16 @@ class Watched:
     """All that is known of one entity.
 
     `begin`: the first hour to be judged (again), none of the entity's episodes being open then; None where no
-    hour is. `since`: how far it was watched before, or from where on it must be looked at again; `closed`: how far
-    it can be watched now. `crawls`: those
-    that were read, at least the ones since it was watched. `series`: per metric, from a fortnight before `begin`.
+    hour is. `watched_until`: how far it was watched before; `since`: the same, or from where on it must be looked
+    at again; `closed`: how far it can be watched now. `crawls`: those that were read, at least the ones since it
+    was watched. `series`: per metric, from a fortnight before `begin`.
     `periods`: ids of those to be marked; `figures`: the entity's periods from 30 before the first of these on.
     `runs`: per query its search runs (began, ended, found).
     """
 
     entity: Entity
     begin: datetime | None
+    watched_until: datetime | None
     since: datetime | None
     closed: datetime | None
     covered: list[Interval]
@@ -150,6 +151,7 @@ def read(
             Watched(
                 entity=Entity(entity_type, i, row.name),
                 begin=begin,
+                watched_until=states[i].watched_until,
                 since=_since(states[i]),
                 closed=closed,
                 covered=covered,

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from temporal_pipeline.crawls.coverage import HOUR
+from temporal_pipeline.defs.events.announcing import Told, announce
 from temporal_pipeline.defs.events.finding.evidence import Post, weigh
 from temporal_pipeline.defs.events.finding.findings import Finding
 from temporal_pipeline.defs.events.finding.hourly import with_terms
@@ -114,8 +115,13 @@ def _of_theirs(one: Finding) -> dict[str, Any]:
     return {"state": DISMISSED, "last_breach": ours["last_breach"], "resolved_at": ours["resolved_at"]}
 
 
-def apply_change(connection: Connection, entity: Entity, change: Change) -> int | None:
-    """Write one change. Returns the number of evidence rows; None where no post is left that shows a new event."""
+def apply_change(
+    connection: Connection, entity: Entity, change: Change, watched_until: datetime | None
+) -> int | None:
+    """Write one change, and who is to be told of it. `watched_until`: how far the entity was watched before.
+
+    Returns the number of evidence rows; None where no post is left that shows a new event.
+    """
     owner = {"entity_type": entity.type, "entity_id": entity.id}
     known, one = change.known, change.finding
     if known is not None and not known.is_theirs and not _lock(connection, known):
@@ -123,7 +129,8 @@ def apply_change(connection: Connection, entity: Entity, change: Change) -> int 
         return None
     if one is None:
         assert known is not None
-        _retract(connection, known, change.ended)
+        title = _retract(connection, known, change.ended)
+        announce(connection, entity, change, Told(known.id, known.severity, title, NO_LONGER), watched_until)
         return 0
     if known is not None and known.is_theirs:
         metadata = json.dumps(_of_theirs(one))
@@ -165,6 +172,9 @@ def apply_change(connection: Connection, entity: Entity, change: Change) -> int 
         event_id = known.id
         connection.execute(queries["drop_outdated_evidence"], {"event_id": event_id})
         connection.execute(queries["update_event"], {**event, "event_id": event_id})
+    announce(
+        connection, entity, change, Told(event_id, severity, one.title, one.resolution_note), watched_until
+    )
     return connection.execute(
         queries["add_evidence"],
         {
@@ -180,11 +190,12 @@ def _lock(connection: Connection, known: KnownEvent) -> bool:
     return connection.scalar(queries["lock_ours"], {"event_id": known.id, **ours}) is not None
 
 
-def _retract(connection: Connection, known: KnownEvent, ended: datetime | None) -> None:
+def _retract(connection: Connection, known: KnownEvent, ended: datetime | None) -> str:
+    """End an event that was none. Returns its title."""
     ends = None if ended is None else ended.isoformat()
     metadata = {"state": "resolved", "resolved_at": ends, "resolution_note": NO_LONGER}
     entry = {"state": "resolved", "resolved_at": ends, "severity": known.severity}
-    connection.execute(
+    title: str = connection.scalars(
         queries["resolve_event"],
         {
             "event_id": known.id,
@@ -193,7 +204,8 @@ def _retract(connection: Connection, known: KnownEvent, ended: datetime | None) 
             "metadata": json.dumps(metadata),
             "entry": json.dumps(entry),
         },
-    )
+    ).one()
+    return title
 
 
 def _evidence(

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby, islice
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row
 
 from temporal_pipeline import problems
+from temporal_pipeline.alerts.outbox import forget_old
 from temporal_pipeline.crawls.coverage import HOUR
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.events.finding.detection import WINDOW_HOURS, Scores, score
@@ -133,6 +134,8 @@ def detect_events(
     with database.exclusive(STAGE):
         with database.transaction(read_only=True) as connection:
             require_head(connection)
+        # Where no daemon runs, nobody else does.
+        database.write(lambda connection: forget_old(connection, datetime.now(UTC)))
         report.remembered = database.write(remember_older_memories)
         with database.transaction(read_only=True) as connection:
             waiting = entities_to_watch(connection, entities, since)
@@ -282,7 +285,7 @@ def _search_batch(
         try:
             # A change writes one event and its evidence.
             for changes in _chunks(one.changes, max(batch_size // (MOST_POSTS + 1), 1)):
-                report.add(entity, database.write(partial(_write, entity=entity, changes=changes)))
+                report.add(entity, database.write(partial(_write, watched=one.watched, changes=changes)))
             report.show(one.strongest)
             report.entities += 1
             done.append(one.watched)
@@ -309,8 +312,11 @@ def _gather(connection: Connection, periods: Sequence[uuid.UUID]) -> None:
     connection.execute(queries["gather_hours"], {"periods": periods})
 
 
-def _write(connection: Connection, entity: Entity, changes: Sequence[Change]) -> list[tuple[Change, int]]:
-    applied = [(change, apply_change(connection, entity, change)) for change in changes]
+def _write(connection: Connection, watched: Watched, changes: Sequence[Change]) -> list[tuple[Change, int]]:
+    applied = [
+        (change, apply_change(connection, watched.entity, change, watched.watched_until))
+        for change in changes
+    ]
     return [(change, evidence) for change, evidence in applied if evidence is not None]
 
 

@@ -6,8 +6,9 @@ Source of the modes: PostgreSQL's documentation, "Explicit Locking" and "ALTER T
 import re
 from dataclasses import dataclass
 
+from temporal_pipeline.defs.schema.definition.extra_indexes import EXTRA_INDEXES
 from temporal_pipeline.defs.schema.definition.model import ALTERED_TABLES, TABLES
-from temporal_pipeline.defs.schema.definition.private import EXTRA_INDEXES, PRIVATE_TABLES
+from temporal_pipeline.defs.schema.definition.private import PRIVATE_TABLES
 
 ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
 SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"

@@ -57,6 +57,7 @@ OF_THE_WORK: tuple[Examination, ...] = (
     work.unfinished_cuts,
     work.open_drafts,
     work.failed_entities,
+    work.undelivered_alerts,
 )
 
 

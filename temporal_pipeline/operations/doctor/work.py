@@ -1,8 +1,11 @@
 """Examinations of the temporal schema and of what is left to do."""
 
+from datetime import timedelta
+
 from sqlalchemy import Connection
 
 from temporal_pipeline import problems
+from temporal_pipeline.alerts.outbox import queries as outbox
 from temporal_pipeline.database import LOCK_SPACE, Queries
 from temporal_pipeline.defs.schema.planning import plan
 from temporal_pipeline.defs.schema.upgrade import current_revision, knows_revision, schema_state
@@ -15,6 +18,8 @@ USUAL_HOURS = 24
 PREPARE = "temporal-pipeline update"
 LINK = "temporal-pipeline backfill (Period 0), then update; temporal-pipeline status says who waits, and why"
 COUNTED = 10_000
+# By then a message was tried about seven times.
+USUAL_DELIVERY = timedelta(hours=1)
 
 
 def schema_revision(connection: Connection) -> Verdict:
@@ -94,6 +99,23 @@ def failed_entities(connection: Connection) -> Verdict:
         f"{len(failed)} topics or users wait for a successful run",
         "temporal-pipeline update tries them again; correct what the reasons say first",
         (f"{row.stage}: {row.name}: {row.reason}" for row in failed),
+    )
+
+
+def undelivered_alerts(connection: Connection) -> Verdict:
+    """Messages that a webhook does not take; their alerts reach nobody."""
+    messages = connection.execute(outbox["undelivered_messages"], {"longer_than": USUAL_DELIVERY}).all()
+    if not messages:
+        return ok("none")
+    return warn(
+        f"{sum(message.alerts for message in messages):,} were not delivered",
+        "temporal-pipeline alerts send --again; correct what the reasons say first",
+        (
+            f"{message.channel}: {message.alerts:,} since {message.created_at:%Y-%m-%d %H:%M} UTC, "
+            f"{'given up' if message.is_given_up else f'attempt {message.attempts}'}: "
+            f"{message.failure or 'under way'}"
+            for message in messages
+        ),
     )
 
 

@@ -56,6 +56,7 @@ AT_HEAD = [
     "unfinished_cuts",
     "open_drafts",
     "failed_entities",
+    "undelivered_alerts",
 ]
 
 

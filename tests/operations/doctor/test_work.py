@@ -107,3 +107,20 @@ def test_entities_that_failed_are_named_with_the_reason(database: Database) -> N
     verdict = examined(database, work.failed_entities)
     assert verdict.status is Status.WARN
     assert verdict.details == ("periods: AI agents: ValueError: too odd",)
+
+
+def test_alerts_that_reach_nobody_are_told_with_the_reason(database: Database) -> None:
+    assert examined(database, work.undelivered_alerts).status is Status.OK
+    execute(
+        database,
+        "INSERT INTO temporal_pipeline.alert_message (id, channel, created_at, attempts, due_at, failure, given_up_at)"
+        " VALUES (gen_random_uuid(), 'ops', '2026-02-01T10:00Z', 5, now(), 'HTTP 404 Not Found', now()),"
+        " (gen_random_uuid(), 'new', now(), 1, now(), 'connection refused', NULL);"
+        "INSERT INTO temporal_pipeline.alert (subject, state, since, severity, about, title, details)"
+        " VALUES ('run:1', 'failed', now(), 'critical', 'update', 'Run 1 failed', '{}');"
+        "INSERT INTO temporal_pipeline.alert_in_message (channel, alert_id, message_id)"
+        " SELECT m.channel, a.id, m.id FROM temporal_pipeline.alert_message m, temporal_pipeline.alert a",
+    )
+    verdict = examined(database, work.undelivered_alerts)
+    assert (verdict.status, verdict.found) == (Status.WARN, "1 were not delivered")
+    assert verdict.details == ("ops: 1 since 2026-02-01 10:00 UTC, given up: HTTP 404 Not Found",)

@@ -1,4 +1,4 @@
-"""What is ours alone: working tables in a schema of their own, and indexes through which work is found."""
+"""What is ours alone: working tables in a schema of their own."""
 
 from temporal_pipeline.defs.schema.definition.steps import Column, Constraint, Index, Table
 
@@ -247,58 +247,59 @@ PRIVATE_TABLES = {
         ),
         primary_key="stage, entity_type, entity_id",
     ),
-}
-
-_CRAWLS = "WHERE label LIKE 'crawler:%' OR label LIKE 'searcher:%'"
-# When a crawl began, as far as its task tells.
-_BEGAN = "COALESCE(started_at, created_at)"
-# Work to do is found through these, never by reading a whole table.
-EXTRA_INDEXES = {
-    "contents": (
-        Index(
-            "idx_contents_unlinked",
-            "(crawled_at, id) INCLUDE (topic_id, user_id, discovered_at)"
-            " WHERE analysis_period_id IS NULL AND (topic_id IS NOT NULL OR user_id IS NOT NULL)",
+    # What somebody is to be told, written in the transaction that brings it about; each of these once.
+    "alert": Table(
+        f"{PRIVATE_SCHEMA}.alert",
+        (
+            Column("id", "bigint", numbered=True, required=True),
+            Column("subject", "text", required=True),
+            Column("state", "text", required=True),
+            Column("since", "timestamptz", required=True),
+            Column("severity", "text", required=True),
+            Column("about", "text", required=True),
+            Column("title", "text", required=True),
+            Column("details", "jsonb", required=True),
+            Column("recorded_at", "timestamptz", default="now()", required=True),
         ),
-        Index("idx_contents_unowned", "(id) WHERE topic_id IS NULL AND user_id IS NULL"),
-        Index(
-            "idx_contents_unprepared",
-            "(id) WHERE relevance_score IS NULL OR published_at IS NULL OR discovered_at IS NULL",
-        ),
-        Index(
-            "idx_contents_shared",
-            "(user_id, analysis_period_id) WHERE topic_id IS NOT NULL AND user_id IS NOT NULL",
-        ),
-        # Linked posts by when they happened. What a crawler inserts is not linked yet, and costs it nothing here.
-        Index(
-            "idx_contents_topic_time",
-            "(topic_id, (coalesce(published_at, crawled_at)), id)"
-            " WHERE topic_id IS NOT NULL AND analysis_period_id IS NOT NULL",
-        ),
-        Index(
-            "idx_contents_user_time",
-            "(user_id, (coalesce(published_at, crawled_at)), id)"
-            " WHERE user_id IS NOT NULL AND analysis_period_id IS NOT NULL",
-        ),
+        primary_key="id",
+        constraints=(Constraint("UNIQUE (subject, state, since)", "alert_subject_state_since_key"),),
     ),
-    # A key of ours has one open event at a time, whoever writes it.
-    "temporal_events": (
-        Index(
-            "one_open_event_per_key",
-            "(entity_type, entity_id, (metadata ->> 'key'))"
-            " WHERE resolved_at IS NULL AND (metadata ->> 'state') IN ('active', 'recovering')",
-            unique=True,
+    # What is sent to a channel at once, and how that goes; the id is what receivers know it by.
+    "alert_message": Table(
+        f"{PRIVATE_SCHEMA}.alert_message",
+        (
+            Column("id", "uuid", required=True),
+            Column("channel", "text", required=True),
+            Column("created_at", "timestamptz", required=True),
+            Column("attempts", "integer", required=True),
+            Column("due_at", "timestamptz", required=True),
+            # Whoever sends it has it until then; later somebody else may.
+            Column("claimed_until", "timestamptz"),
+            Column("failure", "text"),
+            Column("delivered_at", "timestamptz"),
+            Column("given_up_at", "timestamptz"),
         ),
+        primary_key="id",
+        indexes=(Index("idx_alert_message_waiting", "(channel, created_at) WHERE delivered_at IS NULL"),),
     ),
-    # Each content that the application deletes is looked for here.
-    "event_contents": (Index("idx_event_contents_content", "(content_id)"),),
-    "tasks": (
-        Index("idx_tasks_crawl_topic", f"((payload ->> 'topic_id'), {_BEGAN}) {_CRAWLS}"),
-        Index("idx_tasks_crawl_user", f"((payload ->> 'user_id'), {_BEGAN}) {_CRAWLS}"),
-        Index(
-            "idx_tasks_unlinked",
-            "(id) WHERE effectiveness_id IS NULL AND (label LIKE 'crawler:%' OR label LIKE 'searcher:%')",
+    # Of each alert one message per channel.
+    "alert_in_message": Table(
+        f"{PRIVATE_SCHEMA}.alert_in_message",
+        (
+            Column("channel", "text", required=True),
+            Column("alert_id", "bigint", required=True),
+            Column("message_id", "uuid", required=True),
         ),
-        Index("idx_tasks_unmeasured", "(id) WHERE duration_seconds IS NULL AND completed_at IS NOT NULL"),
+        primary_key="channel, alert_id",
+        constraints=(
+            _reference("alert_id", f"{PRIVATE_SCHEMA}.alert", "RESTRICT", "alert_in_message_alert_id_fkey"),
+            _reference(
+                "message_id", f"{PRIVATE_SCHEMA}.alert_message", "CASCADE", "alert_in_message_message_id_fkey"
+            ),
+        ),
+        indexes=(
+            Index("idx_alert_in_message_alert", "(alert_id)"),
+            Index("idx_alert_in_message_message", "(message_id)"),
+        ),
     ),
 }

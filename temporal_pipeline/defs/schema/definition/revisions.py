@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
+from temporal_pipeline.defs.schema.definition.extra_indexes import EXTRA_INDEXES
 from temporal_pipeline.defs.schema.definition.literals import literal
 from temporal_pipeline.defs.schema.definition.model import (
     ALTERED_TABLES,
@@ -16,7 +17,7 @@ from temporal_pipeline.defs.schema.definition.model import (
     TABLES,
     VIEWS,
 )
-from temporal_pipeline.defs.schema.definition.private import EXTRA_INDEXES, PRIVATE_SCHEMA, PRIVATE_TABLES
+from temporal_pipeline.defs.schema.definition.private import PRIVATE_SCHEMA, PRIVATE_TABLES
 from temporal_pipeline.defs.schema.definition.removal import (
     drop_columns,
     drop_constraint,
