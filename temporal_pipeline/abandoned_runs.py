@@ -1,7 +1,7 @@
-"""Dagster runs in a process of our own: which host and process that is, and whether it still lives.
+"""Dagster runs: on which host and in which process each is, and whether that still lives.
 
-Dagster believes such a run under way for ever when its process is killed. Runs that the daemon launches are
-watched by the daemon itself.
+Dagster believes a run under way when its process is killed: one of our own for ever, one that the daemon launched until
+its longest time is over. All others would wait for it.
 """
 
 import os
@@ -22,6 +22,12 @@ UNDER_WAY: Sequence[dg.DagsterRunStatus] = (
 def process_tags() -> dict[str, str]:
     """The tags of a run that happens in this process."""
     return {HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())}
+
+
+def tell_process(instance: dg.DagsterInstance | None, run: dg.DagsterRun | None) -> None:
+    """Let a run that was launched by others say in which process it is."""
+    if instance is not None and run is not None and PROCESS_TAG not in run.tags:
+        instance.add_run_tags(run.run_id, process_tags())
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance) -> None:

@@ -24,8 +24,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAl
 
 from temporal_pipeline.blockers import HeldUp, blockers_of, locked_against_readers
 from temporal_pipeline.embedded import Attachment, attach
-from temporal_pipeline.errors import PipelineError
+from temporal_pipeline.errors import PipelineError, ServerGone
 from temporal_pipeline.settings import Settings
+from temporal_pipeline.transient import may_come_up
 from temporal_pipeline.urls import normalise_url, without_secrets
 
 T = TypeVar("T")
@@ -180,7 +181,8 @@ class Database:
         try:
             connection = self.engine.connect()
         except OperationalError as error:
-            raise PipelineError(
+            kind = ServerGone if may_come_up(str(error.orig)) else PipelineError
+            raise kind(
                 f"cannot connect to {self.safe_url}: {_reason(error)}", hint=_connect_hint(error)
             ) from None
         except ProgrammingError as error:

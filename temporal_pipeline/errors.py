@@ -16,3 +16,7 @@ class PipelineError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  remedy: {self.hint}" if self.hint else self.message
+
+
+class ServerGone(PipelineError):
+    """The server cannot be reached, or has ended our session; it may be there again in a moment."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from temporal_pipeline.database import Database
-from temporal_pipeline.errors import PipelineError
+from temporal_pipeline.errors import ServerGone
 from temporal_pipeline.operations.doctor.pooler import refuse_transaction_pooler
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Hold:
     _is_lost: bool = False
 
     def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
-        """Run `work` as `Database.write` does. Raises PipelineError (exit code 5) when the lock is lost."""
+        """Run `work` as `Database.write` does. Raises ServerGone (exit code 5) when the lock is lost."""
 
         def attempt(connection: Connection) -> T:
             self.confirm()
@@ -42,7 +42,7 @@ class Hold:
         return self.database.write(attempt, max_wait=self.max_wait, durable=durable)
 
     def confirm(self) -> None:
-        """Raise PipelineError (exit code 5) unless the session that has the lock is still there."""
+        """Raise ServerGone (exit code 5) unless the session that has the lock is still there."""
         with self._asking:
             # Asked again, SQLAlchemy would quietly open another session, without the lock.
             if not self._is_lost:
@@ -51,7 +51,7 @@ class Hold:
                 except SQLAlchemyError:
                     self._is_lost = True
             if self._is_lost:
-                raise PipelineError(
+                raise ServerGone(
                     f"the server ended the session that held the lock on {self.concern}",
                     hint="what was done is kept; run the same command again",
                     exit_code=5,

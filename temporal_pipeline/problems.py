@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Row, text
 
 from temporal_pipeline.database import Database
 from temporal_pipeline.entities import Entity
+from temporal_pipeline.transient import is_transient
 
 _RECORD = text("""
     INSERT INTO temporal_pipeline.problem (stage, entity_type, entity_id, reason, run_id)
@@ -38,7 +39,12 @@ _OF_STAGE = text("""
 
 
 def record(database: Database, stage: str, entity: Entity, error: Exception, run_id: str) -> str:
-    """Remember why `entity` failed in `stage`, in a transaction of its own. Returns the reason in one line."""
+    """Remember why `entity` failed in `stage`, in a transaction of its own. Returns the reason in one line.
+
+    Raises `error` again when it will pass by itself: that was the server, and no fault of the entity.
+    """
+    if is_transient(error):
+        raise error
     reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:500]
     with database.transaction() as connection:
         connection.execute(

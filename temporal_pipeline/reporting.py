@@ -28,6 +28,11 @@ _PLACE = text("""
 """)
 
 
+def docs(page: str) -> dict[str, dg.MetadataValue]:
+    """Where to read how the numbers of an asset come about: a page of the project's folder docs/."""
+    return {"docs": dg.MetadataValue.path(f"docs/{page}")}
+
+
 def relation_metadata(connection: Connection, relation: str, row_count: int) -> dict[str, dg.MetadataValue]:
     """Row count, full name and columns of a table or view, under the keys that Dagster's UI knows."""
     columns = [

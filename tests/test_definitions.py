@@ -9,7 +9,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from temporal_pipeline.automation import DAILY, WRITES
 from temporal_pipeline.definitions import definitions
+from temporal_pipeline.settings import PROJECT_ROOT
 
 # group → assets
 ASSETS = {
@@ -56,9 +58,15 @@ CHECKS = {
     },
     "mv_period_metrics_trend": {"trend_view_agrees_with_periods"},
 }
-JOBS = {"migrate", "update", "refresh"}
+# job → the longest time that a run of it may take, in seconds.
+JOBS = {"migrate": 14400, "update": 14400, "refresh": 900, "verify": 3600, "maintain": 7200}
 SENSORS = {"new_crawls", "alerts"}
-SCHEDULES = {"refresh_trends_daily"}
+# schedule → job and time (UTC).
+SCHEDULES = {
+    "refresh_trends_daily": ("refresh", "0 5 * * *"),
+    "maintain_weekly": ("maintain", "0 3 * * 0"),
+    "maintain_monthly": ("maintain", "0 4 1 * *"),
+}
 RESOURCES = {"database", "scope"}
 
 
@@ -86,9 +94,12 @@ def test_every_check_guards_its_asset(defs: dg.Definitions) -> None:
 def test_jobs_sensors_schedules_and_resources(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     implicit = "__ASSET_JOB"
-    assert {job.name for job in repository.get_all_jobs()} - {implicit} == JOBS
+    limits = {job.name: job.tags.get("dagster/max_runtime") for job in repository.get_all_jobs()}
+    assert limits == {implicit: None} | {job: str(seconds) for job, seconds in JOBS.items()}
     assert {sensor.name for sensor in repository.sensor_defs} == SENSORS
-    assert {schedule.name for schedule in repository.schedule_defs} == SCHEDULES
+    assert {s.name: (s.job_name, s.cron_schedule) for s in repository.schedule_defs} == SCHEDULES
+    for started in (*repository.sensor_defs, *repository.schedule_defs):
+        assert started.default_status.value == "RUNNING", started.name
     assert set(repository.get_top_level_resources()) == RESOURCES
 
 
@@ -98,6 +109,26 @@ def test_every_asset_says_what_it_is(defs: dg.Definitions) -> None:
         assert spec.kinds, spec.key
         assert spec.owners, spec.key
         assert spec.group_name != "default", spec.key
+
+
+def test_every_asset_leads_to_a_page_of_the_docs(defs: dg.Definitions) -> None:
+    for spec in defs.resolve_all_asset_specs():
+        page = spec.metadata["docs"]
+        assert isinstance(page, dg.PathMetadataValue)
+        assert (PROJECT_ROOT / str(page.value)).is_file(), spec.key
+
+
+def test_what_writes_takes_turns_and_shows_how_old_it_is(defs: dg.Definitions) -> None:
+    written = set().union(*ASSETS.values()) - ASSETS["crosshot"]
+    jobs = {name: defs.resolve_job_def(name) for name in JOBS}
+    pools = {node.name: node.pool for job in jobs.values() for node in job.all_node_defs if node.pool}
+    upkeep = {"finish_old_drafts", "vacuum_our_tables", "archive_superseded_periods"}
+    assert pools == dict.fromkeys(written | upkeep, WRITES)
+    policies = {spec.key.to_user_string(): spec.freshness_policy for spec in defs.resolve_all_asset_specs()}
+    # It is only materialized where there is something to migrate.
+    followed = (written | {"contents"}) - {"temporal_schema"}
+    assert {name for name, policy in policies.items() if policy is not None} == followed
+    assert policies["mv_period_metrics_trend"] == DAILY
 
 
 def test_every_check_job_sensor_and_schedule_says_what_it_is(defs: dg.Definitions) -> None:
@@ -117,7 +148,6 @@ def test_the_sensor_runs_everything_and_the_schedule_the_trends(defs: dg.Definit
     assert _assets_of(defs, "update") == materialized
     assert _assets_of(defs, "refresh") == {"mv_period_metrics_trend"}
     assert defs.resolve_sensor_def("new_crawls").job_name == "update"
-    assert defs.resolve_schedule_def("refresh_trends_daily").job_name == "refresh"
 
 
 def _assets_of(defs: dg.Definitions, job: str) -> set[str]:
@@ -140,7 +170,9 @@ def watch(event, arguments):
             raise SystemExit(f"writes {arguments[0]}")
 sys.dont_write_bytecode = True
 sys.addaudithook(watch)
+from temporal_pipeline.automation import DAILY, WRITES
 from temporal_pipeline.definitions import definitions
+from temporal_pipeline.settings import PROJECT_ROOT
 print(len(definitions().resolve_all_asset_keys()))
 """
     nowhere = "postgresql://nobody@host.invalid:1/nothing"

@@ -13,6 +13,7 @@ from temporal_pipeline.cli.backfill import backfill
 from temporal_pipeline.cli.demo import demo
 from temporal_pipeline.cli.doctor import doctor
 from temporal_pipeline.cli.exec import exec_
+from temporal_pipeline.cli.maintain import maintain
 from temporal_pipeline.cli.mcp import mcp
 from temporal_pipeline.cli.migrate import migrate
 from temporal_pipeline.cli.output import Output
@@ -60,6 +61,7 @@ for verb in (
     replay,
     update,
     rescore,
+    maintain,
     status,
     query,
     mcp,

@@ -105,13 +105,13 @@ SELECT (SELECT count(*) FROM analysis_periods WHERE status = 'active') AS period
        (SELECT count(DISTINCT (entity_type, entity_id)) FROM analysis_periods WHERE status = 'active') AS entities,
        (SELECT count(*) FROM period_content_snapshots) AS snapshots,
        (SELECT count(*) FROM temporal_events e JOIN analysis_periods p ON p.id = e.period_id
-        WHERE p.status <> 'superseded') AS events
+        WHERE p.status <> 'superseded' AND p.superseded_by IS NULL) AS events
 
 -- name: strongest_event
 -- The gravest event, with the post that shows it best as it was known then.
 SELECT e.title, e.severity, post.text_snapshot AS text, post.author, post.published_at
 FROM temporal_events e
-JOIN analysis_periods p ON p.id = e.period_id AND p.status <> 'superseded'
+JOIN analysis_periods p ON p.id = e.period_id AND p.status <> 'superseded' AND p.superseded_by IS NULL
 LEFT JOIN LATERAL (
     SELECT s.text_snapshot, c.author_username AS author, c.published_at
     FROM event_contents x

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from temporal_pipeline.abandoned_runs import tell_process
 from temporal_pipeline.database import Database
 from temporal_pipeline.scope import Scope
 
@@ -11,7 +12,8 @@ from temporal_pipeline.scope import Scope
 @dg.definitions
 def resources() -> dg.Definitions:
     @dg.resource(description="The application's database (DATABASE_URL, else the embedded server).")
-    def database(_: dg.InitResourceContext) -> Iterator[Database]:
+    def database(context: dg.InitResourceContext) -> Iterator[Database]:
+        tell_process(context.instance, context.run)
         connected = Database.from_environment()
         try:
             yield connected

@@ -6,12 +6,13 @@ import uuid
 import dagster as dg
 from sqlalchemy import Connection
 
+from temporal_pipeline.automation import FOLLOWS_CRAWLS, WRITES, retried
 from temporal_pipeline.bulk import told_in_lines
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.contents.prepare import Report, prepare_contents, queries, unprepared_contents
 from temporal_pipeline.defs.contents.relevance.scoring import METHOD, NO_TEXT
 from temporal_pipeline.entities import all_entities
-from temporal_pipeline.reporting import dry_run_result, markdown_table, relation_metadata
+from temporal_pipeline.reporting import docs, dry_run_result, markdown_table, relation_metadata
 from temporal_pipeline.scope import Scope
 
 
@@ -20,6 +21,9 @@ from temporal_pipeline.scope import Scope
     deps=["temporal_schema", "contents"],
     kinds={"postgres", "python"},
     owners=["team:data"],
+    metadata=docs("relevance.md"),
+    pool=WRITES,
+    freshness_policy=FOLLOWS_CRAWLS,
     code_version=METHOD,
     description=(
         "When each post was published and how relevant it is to its topic, written into the application's "
@@ -27,6 +31,7 @@ from temporal_pipeline.scope import Scope
         "marked with the reason, so that nothing is looked at twice."
     ),
 )
+@retried
 def content_relevance(
     context: dg.AssetExecutionContext, database: dg.ResourceParam[Database], scope: Scope
 ) -> dg.MaterializeResult[None]:

@@ -2,15 +2,19 @@
 
 import dagster as dg
 
+from temporal_pipeline.automation import FOLLOWS_CRAWLS
+from temporal_pipeline.reporting import docs
 
-def _table(name: str, description: str) -> dg.AssetSpec:
+
+def _table(name: str, description: str, freshness: dg.FreshnessPolicy | None = None) -> dg.AssetSpec:
     return dg.AssetSpec(
         name,
         group_name="crosshot",
         kinds={"postgres", "table"},
         owners=["team:data"],
         description=description,
-        metadata={"dagster/table_name": name},
+        metadata={"dagster/table_name": name, **docs("concepts.md")},
+        freshness_policy=freshness,
     )
 
 
@@ -20,6 +24,7 @@ contents = _table(
     "contents",
     "Every post that a crawl has found, once; a later crawl updates its text and metrics in place. The "
     "sensor `new_crawls` reports what waits here for a period.",
+    freshness=FOLLOWS_CRAWLS,
 )
 tasks = _table("tasks", "The crawler's work: what was asked of which platform, when it ran, what it found.")
 chat_messages = _table("chat_messages", "What analysts asked the application about a topic or user.")

@@ -1,10 +1,14 @@
-"""Whether new crawls deserve a run now: a pure decision from what waits and from what other runs do."""
+"""Whether new crawls deserve a run now: a pure decision from what waits and from what became of other runs."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+# A run that failed is followed by another after 1, 2, 4 … minutes; what goes on failing costs a run an hour.
+FIRST_RETRY = timedelta(minutes=1)
+LONGEST_RETRY = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,27 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class History:
+    """What became of the job's runs: how many in a row did not succeed, up to the last one, whose id and end it has.
+
+    `unfinished`: the id of a run of any job that is queued or under way.
+    """
+
+    unfinished: str | None = None
+    failures: int = 0
+    last: str | None = None
+    ended: datetime | None = None
+
+    @property
+    def next_try(self) -> datetime | None:
+        """When to follow the last run, if that did not succeed."""
+        if not self.failures or self.ended is None:
+            return None
+        # Beyond this exponent it would only overflow.
+        return self.ended + min(FIRST_RETRY * (1 << min(self.failures - 1, 10)), LONGEST_RETRY)
+
+
+@dataclass(frozen=True)
 class Start:
     """Start a run, once per `run_key`."""
 
@@ -34,26 +59,33 @@ class Wait:
     reason: str
 
 
-def decide(waiting: Sequence[Waiting], unfinished_run: str | None, finished_runs: int) -> Start | Wait:
-    """Start a run when an entity is ready and no other run is under way.
+def decide(waiting: Sequence[Waiting], history: History, now: datetime) -> Start | Wait:
+    """Start a run when an entity is ready and no other run is under way; or when the last one did not succeed.
 
-    `unfinished_run`: the id of a run that is queued or under way. `finished_runs`: how many runs of the job
-    have ended in whatever way; it is part of the run key, so that the same waiting state is tried again
-    after a run that failed, and only then.
+    The latter whether or not anything waits: what that run left undone need not show among what waits. The
+    run key tells apart what was tried before: the same waiting state is tried again after a run that has
+    ended, and only then.
     """
-    if not waiting:
-        return Wait("nothing waits: every owned content belongs to a period")
+    next_try = history.next_try
     ready = ready_among(waiting)
-    if not ready:
+    if next_try is None and not waiting:
+        return Wait("nothing waits: every owned content belongs to a period")
+    if next_try is None and not ready:
         reasons = Counter(entity.reason for entity in waiting)
         told = ", ".join(f"{count} because {reason}" for reason, count in reasons.most_common())
         return Wait(f"{_entities(len(waiting))} with contents, none of them ready: {told}")
-    if unfinished_run is not None:
-        return Wait(f"run {unfinished_run} is not finished yet; {_entities(len(ready))} after it")
-    if not any(entity.contents for entity in ready):
+    if history.unfinished is not None:
+        return Wait(f"run {history.unfinished} is not finished yet; {_entities(len(ready))} after it")
+    if next_try is not None and now < next_try:
+        failed = "the last run" if history.failures == 1 else f"the last {history.failures} runs"
+        return Wait(
+            f"{failed} did not succeed; the next try is at {next_try:%Y-%m-%d %H:%M:%S} UTC, "
+            f"{_entities(len(ready))} for it"
+        )
+    if next_try is None and not any(entity.contents for entity in ready):
         # Another look at open events is tried once per newest crawl, whatever comes of it.
         return Start(digest(ready))
-    return Start(f"{digest(ready)}-{finished_runs}")
+    return Start(f"{digest(ready)}-{history.last}")
 
 
 def ready_among(waiting: Sequence[Waiting]) -> list[Waiting]:
@@ -68,4 +100,4 @@ def digest(waiting: Sequence[Waiting]) -> str:
 
 
 def _entities(count: int) -> str:
-    return "1 entity waits" if count == 1 else f"{count} entities wait"
+    return "1 entity waits" if count == 1 else f"{count or 'no'} entities wait"

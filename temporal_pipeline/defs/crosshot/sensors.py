@@ -1,14 +1,17 @@
 """The sensor that starts an incremental run when crawls have brought something new."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from temporal_pipeline.abandoned_runs import end_abandoned_runs
+from temporal_pipeline.automation import limit_writers
 from temporal_pipeline.database import Database
-from temporal_pipeline.defs.crosshot.decision import Start, Waiting, decide, digest, ready_among
+from temporal_pipeline.defs.crosshot.decision import History, Start, Waiting, decide, digest, ready_among
 from temporal_pipeline.defs.events.reading import queries as events
 from temporal_pipeline.defs.periods.cutting import waiting_entities
 from temporal_pipeline.defs.schema.upgrade import is_at_head
@@ -25,6 +28,8 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+# After so many failures in a row the longest pause is reached; dry runs in between do not count.
+RUNS_LOOKED_AT = 20
 NOT_AT_HEAD = "the schema is not at head; run `temporal-pipeline update` or the job `migrate`"
 DATA_VERSION_TAG = "dagster/data_version"
 
@@ -35,14 +40,15 @@ DATA_VERSION_TAG = "dagster/data_version"
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Starts the job `update` without its migration when contents of a topic or user that is ready wait "
-        "for a period, or an open event may have ended; otherwise says why not. Evaluated only where a Dagster "
-        "daemon runs."
+        "for a period, an open event may have ended, or the last run did not succeed (after 1, 2, 4 … up to 60 "
+        "minutes); otherwise says why not. Evaluated only where a Dagster daemon runs."
     ),
 )
 def new_crawls(context: dg.SensorEvaluationContext, database: dg.ResourceParam[Database]) -> dg.SensorResult:
     end_abandoned_runs(context.instance)
+    limit_writers(context.instance)
     # Asked before the database is: what a run that has ended by now has linked is no longer seen as waiting.
-    unfinished, finished = _unfinished_run(context.instance), _finished_runs(context.instance)
+    history = _history(context.instance)
     try:
         with database.transaction(read_only=True) as connection:
             if not is_at_head(connection):
@@ -56,7 +62,7 @@ def new_crawls(context: dg.SensorEvaluationContext, database: dg.ResourceParam[D
         return _skip(context, str(error))
     except OperationalError as error:
         return _skip(context, f"the database gave up: {error.orig}")
-    decision = decide(waiting, unfinished, finished)
+    decision = decide(waiting, history, datetime.now(UTC))
     reports, cursor = _report(waiting, context.cursor)
     if not isinstance(decision, Start):
         return dg.SensorResult(skip_reason=decision.reason, cursor=cursor, asset_events=reports)
@@ -109,11 +115,25 @@ def _report(waiting: list[Waiting], cursor: str | None) -> tuple[list[dg.AssetMa
     return [report], version
 
 
-def _unfinished_run(instance: dg.DagsterInstance) -> str | None:
-    """A run of any job that is queued or under way."""
+def _history(instance: dg.DagsterInstance) -> History:
+    """Read from the runs themselves, so that no cursor has to remember it."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1)
-    return runs[0].run_id if runs else None
+    unfinished = runs[0].run_id if runs else None
+    ended = instance.get_run_records(dg.RunsFilter(job_name=JOB, statuses=FINISHED), limit=RUNS_LOOKED_AT)
+    ended = [record for record in ended if not _is_dry(record.dagster_run.run_config)]
+    if not ended:
+        return History(unfinished)
+    succeeded = [record.dagster_run.status == dg.DagsterRunStatus.SUCCESS for record in ended]
+    last = ended[0]
+    return History(
+        unfinished,
+        succeeded.index(True) if True in succeeded else len(succeeded),
+        last.dagster_run.run_id,
+        last.update_timestamp if last.end_time is None else datetime.fromtimestamp(last.end_time, UTC),
+    )
 
 
-def _finished_runs(instance: dg.DagsterInstance) -> int:
-    return instance.get_runs_count(dg.RunsFilter(job_name=JOB, statuses=FINISHED))
+def _is_dry(run_config: Mapping[str, Any]) -> bool:
+    """Whether the run only showed what it would do."""
+    scope = run_config.get("resources", {}).get("scope", {})
+    return bool(scope.get("config", {}).get("dry_run"))

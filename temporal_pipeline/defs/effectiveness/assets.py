@@ -5,6 +5,7 @@ import time
 import dagster as dg
 from sqlalchemy import Connection
 
+from temporal_pipeline.automation import FOLLOWS_CRAWLS, WRITES, retried
 from temporal_pipeline.charts import figure_to_markdown
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.effectiveness.bookkeeping import Measurement
@@ -18,7 +19,7 @@ from temporal_pipeline.defs.effectiveness.measuring import (
 )
 from temporal_pipeline.defs.effectiveness.ranking import RankedQuery, ranked_queries
 from temporal_pipeline.entities import Entity
-from temporal_pipeline.reporting import dry_run_result, markdown_table, relation_metadata
+from temporal_pipeline.reporting import docs, dry_run_result, markdown_table, relation_metadata
 from temporal_pipeline.scope import Scope
 
 # Of a run about many entities, the page shows those with the most new rows.
@@ -30,6 +31,9 @@ ENTITIES_SHOWN = 6
     deps=["period_content_snapshots", "tasks"],
     kinds={"postgres", "table"},
     owners=["team:data"],
+    metadata=docs("effectiveness.md"),
+    pool=WRITES,
+    freshness_policy=FOLLOWS_CRAWLS,
     code_version=METHOD,
     description=(
         "Which crawl queries were worth their cost: per period, platform and query what was found, how much "
@@ -37,6 +41,7 @@ ENTITIES_SHOWN = 6
         "Crawl tasks are told their row and their duration."
     ),
 )
+@retried
 def crawl_effectiveness(
     context: dg.AssetExecutionContext, database: dg.ResourceParam[Database], scope: Scope
 ) -> dg.MaterializeResult[None]:

@@ -5,11 +5,12 @@ import time
 import dagster as dg
 from sqlalchemy import Connection
 
+from temporal_pipeline.automation import FOLLOWS_CRAWLS, WRITES, retried
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.events.chart import burst_chart
 from temporal_pipeline.defs.events.reading import DETECTOR, METHOD, queries
 from temporal_pipeline.defs.events.searching import EventReport, detect_events, preview_events
-from temporal_pipeline.reporting import dry_run_result, markdown_table, relation_metadata
+from temporal_pipeline.reporting import docs, dry_run_result, markdown_table, relation_metadata
 from temporal_pipeline.scope import Scope
 
 
@@ -18,6 +19,9 @@ from temporal_pipeline.scope import Scope
     deps=["period_content_snapshots"],
     kinds={"postgres", "table"},
     owners=["team:data"],
+    metadata=docs("events.md"),
+    pool=WRITES,
+    freshness_policy=FOLLOWS_CRAWLS,
     code_version=METHOD,
     description=(
         "What stands out, followed to its end: hours with far more or fewer posts than usual, or with unusual "
@@ -26,6 +30,7 @@ from temporal_pipeline.scope import Scope
         "never changed."
     ),
 )
+@retried
 def temporal_events(
     context: dg.AssetExecutionContext, database: dg.ResourceParam[Database], scope: Scope
 ) -> dg.MaterializeResult[None]:

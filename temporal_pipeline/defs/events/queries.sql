@@ -92,7 +92,7 @@ LEFT JOIN (
     FROM analysis_periods again
     JOIN analysis_periods old
       ON old.entity_type = again.entity_type AND old.entity_id = again.entity_id
-         AND old.period_number = again.period_number AND old.status = 'superseded'
+         AND old.period_number = again.period_number AND (old.status = 'superseded' OR old.superseded_by IS NOT NULL)
     JOIN temporal_events v ON v.period_id = old.id AND v.metadata->>'detector' = CAST(:detector AS text)
     WHERE again.id = ANY (CAST(:periods AS uuid[])) AND again.entity_type = CAST(:entity_type AS text)
     GROUP BY old.entity_id
@@ -133,7 +133,7 @@ FROM temporal_events v JOIN analysis_periods p ON p.id = v.period_id
 WHERE v.entity_type = CAST(:entity_type AS text) AND v.entity_id = ANY (CAST(:entity_ids AS uuid[]))
   AND v.metadata->>'detector' = CAST(:detector AS text)
   -- What somebody has ended stays ended, also when its period is analysed again.
-  AND (p.status <> 'superseded' OR v.metadata->>'state' = 'dismissed')
+  AND (p.status <> 'superseded' AND p.superseded_by IS NULL OR v.metadata->>'state' = 'dismissed')
 ORDER BY v.entity_id, v.metadata->>'onset', v.id;
 
 -- name: period_figures
@@ -230,7 +230,7 @@ UPDATE temporal_events v
 SET metadata = v.metadata || jsonb_build_object('state', 'superseded', 'history',
         coalesce(v.metadata->'history', '[]') || jsonb_build_object('at', now(), 'state', 'superseded'))
 FROM analysis_periods p
-WHERE p.id = v.period_id AND p.status = 'superseded'
+WHERE p.id = v.period_id AND (p.status = 'superseded' OR p.superseded_by IS NOT NULL)
   AND v.entity_type = CAST(:entity_type AS text) AND v.entity_id = ANY (CAST(:entity_ids AS uuid[]))
   AND v.metadata->>'detector' = CAST(:detector AS text)
   AND v.metadata->>'state' IN ('active', 'recovering');
@@ -337,7 +337,7 @@ SELECT e.name AS entity, v.severity, v.title, best.text AS evidence,
        coalesce(to_char(v.first_detected_at, 'YYYY-MM-DD HH24:MI'), v.first_detected_at::text) AS detected,
        coalesce(to_char(v.resolved_at, 'YYYY-MM-DD HH24:MI'), v.resolved_at::text) AS resolved
 FROM (
-    SELECT v.* FROM temporal_events v JOIN analysis_periods p ON p.id = v.period_id AND p.status <> 'superseded'
+    SELECT v.* FROM temporal_events v JOIN analysis_periods p ON p.id = v.period_id AND p.status <> 'superseded' AND p.superseded_by IS NULL
     ORDER BY array_position(CAST('{critical,warning,info}' AS text[]), CAST(v.severity AS text)),
              v.resolved_at IS NOT NULL, v.first_detected_at DESC, v.id
     LIMIT 10
@@ -474,7 +474,7 @@ ORDER BY 1, 2, 3;
 -- Topics and users with more than one burst of posts per week of being watched, after their first fortnight.
 SELECT v.entity_type, v.entity_id, e.name, count(*) AS onsets, round(CAST(weeks.weeks AS numeric), 1) AS weeks
 FROM temporal_events v
-JOIN analysis_periods p ON p.id = v.period_id AND p.status <> 'superseded'
+JOIN analysis_periods p ON p.id = v.period_id AND p.status <> 'superseded' AND p.superseded_by IS NULL
 JOIN temporal_pipeline.entity e ON e.entity_type = v.entity_type AND e.entity_id = v.entity_id
 JOIN temporal_pipeline.entity_watch w ON w.entity_type = v.entity_type AND w.entity_id = v.entity_id
 CROSS JOIN LATERAL (

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import dagster as dg
 
 from temporal_pipeline import __version__
+from temporal_pipeline.automation import FOLLOWS_CRAWLS, WRITES, retried
 from temporal_pipeline.bulk import told_in_lines
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.periods.cutting import CutReport, perform_cut, queries, waiting_entities
-from temporal_pipeline.reporting import dry_run_result, markdown_table, relation_metadata
+from temporal_pipeline.reporting import docs, dry_run_result, markdown_table, relation_metadata
 from temporal_pipeline.scope import Scope
 
 
@@ -19,12 +20,16 @@ from temporal_pipeline.scope import Scope
     deps=["content_relevance", "topics", "users"],
     kinds={"postgres", "table"},
     owners=["team:data"],
+    metadata=docs("numbers.md"),
+    pool=WRITES,
+    freshness_policy=FOLLOWS_CRAWLS,
     code_version=__version__,
     description=(
         "Period 0 of every topic and user that has none yet: everything that was crawled before the pipeline "
         "came, with the application's own summary, insights and knowledge."
     ),
 )
+@retried
 def period_zero(
     context: dg.AssetExecutionContext, database: dg.ResourceParam[Database], scope: Scope
 ) -> dg.MaterializeResult[None]:
@@ -36,12 +41,16 @@ def period_zero(
     deps=["period_zero"],
     kinds={"postgres", "table"},
     owners=["team:data"],
+    metadata=docs("numbers.md"),
+    pool=WRITES,
+    freshness_policy=FOLLOWS_CRAWLS,
     code_version=__version__,
     description=(
         "Periods 1, 2, 3 … of every topic and user: what each round of crawls brought, with figures, what "
         "changed against the period before, and a summary."
     ),
 )
+@retried
 def analysis_periods(
     context: dg.AssetExecutionContext, database: dg.ResourceParam[Database], scope: Scope
 ) -> dg.MaterializeResult[None]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -28,6 +28,8 @@ STAGE = "periods"
 # The application may close a period of the same entity at the same moment; after a few such collisions in a
 # row something else is wrong.
 CLOSING_ATTEMPTS = 5
+# How many contents one transaction links at the most.
+BATCH_SIZE = 2000
 
 
 @dataclass
@@ -80,7 +82,7 @@ def perform_cut(
     *,
     entities: Sequence[Entity] | None = None,
     since: datetime | None = None,
-    batch_size: int = 2000,
+    batch_size: int = BATCH_SIZE,
     automatic: bool = False,
     workers: int = WORKERS,
     max_wait: float = 30,
@@ -111,6 +113,21 @@ def perform_cut(
             future=connection.scalar(queries["future_contents"], {"instant": _now(connection)}) or 0,
             effort=cutter.effort,
         )
+
+
+def finish_cuts(database: Database, run_id: str, *, older_than: timedelta, max_wait: float = 30) -> None:
+    """Finish the cuts that were begun longer ago and left unfinished; begin none.
+
+    Raises PipelineError (exit code 5) when another process cuts periods for longer than `max_wait` seconds.
+    """
+    with hold(database, STAGE, max_wait) as held:
+        with database.transaction(read_only=True) as connection:
+            begun_before = _now(connection) - older_than
+            unfinished = [Cut(*row) for row in connection.execute(queries["unfinished_cuts"])]
+        cutter = _Cutter(held, run_id, BATCH_SIZE, no_progress, Effort(WORKERS))
+        for cut in unfinished:
+            if cut.instant < begun_before:
+                cutter.finish(cut)
 
 
 def waiting_entities(

@@ -6,13 +6,14 @@ from functools import partial
 import dagster as dg
 from pydantic import Field
 
+from temporal_pipeline.automation import WRITES, retried
 from temporal_pipeline.database import Database, Queries
 from temporal_pipeline.defs.schema.definition.model import HEAD
 from temporal_pipeline.defs.schema.definition.revisions import definition_fingerprint
 from temporal_pipeline.defs.schema.planning import plan
 from temporal_pipeline.defs.schema.upgrade import upgrade
 from temporal_pipeline.operations.backup.dump import take_backup
-from temporal_pipeline.reporting import markdown_table
+from temporal_pipeline.reporting import docs, markdown_table
 from temporal_pipeline.scope import Scope
 from temporal_pipeline.settings import Settings
 
@@ -35,12 +36,15 @@ class Migration(dg.Config):
     group_name="schema",
     kinds={"postgres", "alembic"},
     owners=["team:data"],
+    metadata=docs("migrate.md"),
+    pool=WRITES,
     code_version=HEAD,
     description=(
         "The temporal schema beside the application's own: five tables, columns on five others, views and "
         "functions. Migrated while the application goes on, in short transactions that wait for nobody."
     ),
 )
+@retried
 def temporal_schema(
     config: Migration, database: dg.ResourceParam[Database], scope: Scope
 ) -> dg.MaterializeResult[None]:

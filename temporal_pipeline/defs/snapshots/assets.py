@@ -4,9 +4,10 @@ import time
 
 import dagster as dg
 
+from temporal_pipeline.automation import FOLLOWS_CRAWLS, WRITES, retried
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.snapshots.freezing import METHOD, freeze_periods, queries, unfrozen_periods
-from temporal_pipeline.reporting import dry_run_result, markdown_table, relation_metadata
+from temporal_pipeline.reporting import docs, dry_run_result, markdown_table, relation_metadata
 from temporal_pipeline.scope import Scope
 
 
@@ -15,12 +16,16 @@ from temporal_pipeline.scope import Scope
     deps=["analysis_periods"],
     kinds={"postgres", "table"},
     owners=["team:data"],
+    metadata=docs("numbers.md"),
+    pool=WRITES,
+    freshness_policy=FOLLOWS_CRAWLS,
     code_version=METHOD,
     description=(
         "What each period contained, frozen: its members with their text, key points and relevance at that "
         "time. The crawler may edit or delete a post later; the snapshot keeps what was known then."
     ),
 )
+@retried
 def period_content_snapshots(
     context: dg.AssetExecutionContext, database: dg.ResourceParam[Database], scope: Scope
 ) -> dg.MaterializeResult[None]:

@@ -6,12 +6,13 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from temporal_pipeline import __version__
+from temporal_pipeline.automation import DAILY, WRITES, retried
 from temporal_pipeline.charts import figure_to_markdown
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.trends.chart import draw
 from temporal_pipeline.defs.trends.refreshing import disagreements, refresh_view
 from temporal_pipeline.defs.trends.story import panels, report
-from temporal_pipeline.reporting import dry_run_result, markdown_table, relation_metadata
+from temporal_pipeline.reporting import docs, dry_run_result, markdown_table, relation_metadata
 from temporal_pipeline.scope import Scope
 
 
@@ -20,12 +21,16 @@ from temporal_pipeline.scope import Scope
     deps=["analysis_periods", "temporal_events", "crawl_effectiveness"],
     kinds={"postgres", "view"},
     owners=["team:data"],
+    metadata=docs("numbers.md"),
+    pool=WRITES,
+    freshness_policy=DAILY,
     code_version=__version__,
     description=(
         "The metrics of every period beside those of the two before it. Refreshed only when periods changed, "
         "without blocking its readers; with a chart of the busiest topics and users, and what is new of each."
     ),
 )
+@retried
 def mv_period_metrics_trend(database: dg.ResourceParam[Database], scope: Scope) -> dg.MaterializeResult[None]:
     started = time.monotonic()
     if scope.dry_run:

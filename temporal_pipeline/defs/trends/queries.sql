@@ -85,7 +85,7 @@ SELECT t.entity_id, t.first_detected_at, t.severity, t.resolved_at IS NULL AS is
 FROM unnest(CAST(:entity_ids AS uuid[]), CAST(:since AS timestamptz[])) AS wanted (entity_id, since)
 JOIN temporal_events t ON t.entity_id = wanted.entity_id AND t.first_detected_at >= wanted.since
     AND t.first_detected_at <= '9998-12-31'
-JOIN analysis_periods p ON p.id = t.period_id AND p.status <> 'superseded'
+JOIN analysis_periods p ON p.id = t.period_id AND p.status <> 'superseded' AND p.superseded_by IS NULL
 ORDER BY t.first_detected_at, t.id;
 
 -- name: last_against_before
@@ -110,7 +110,7 @@ FROM compared c
 LEFT JOIN temporal_pipeline.entity e USING (entity_type, entity_id)
 CROSS JOIN LATERAL (
     SELECT count(*) AS events
-    FROM temporal_events t JOIN analysis_periods p ON p.id = t.period_id AND p.status <> 'superseded'
+    FROM temporal_events t JOIN analysis_periods p ON p.id = t.period_id AND p.status <> 'superseded' AND p.superseded_by IS NULL
     WHERE t.entity_type = c.entity_type AND t.entity_id = c.entity_id AND t.resolved_at IS NULL
 ) unresolved
 LEFT JOIN LATERAL (

@@ -142,6 +142,7 @@ WITH pointer AS (
     FROM pointer x FULL JOIN member m USING (id)
 ), period AS MATERIALIZED (
     SELECT coalesce(p.id, n.id) AS period_id, p.entity_type, p.entity_id, p.period_number, p.status, k.period_id IS NOT NULL AS ours,
+           p.status = 'superseded' OR p.superseded_by IS NOT NULL AS is_superseded,
            coalesce(n.contents, 0) AS contents, coalesce(n.members, 0) AS members, p.content_count,
            n.before_start, n.after_end, coalesce(n.late, 0) AS late,
            -- What belonged to a topic or user that is gone stays where it was.
@@ -163,7 +164,7 @@ WITH pointer AS (
 ), contradicted AS (
     SELECT * FROM (
         SELECT *,
-               status = 'superseded' AND contents > 0 AS is_superseded_with_contents,
+               is_superseded AND contents > 0 AS is_superseded_with_contents,
                status = 'draft' AND contents > 0 AND cut_is_finished AS is_left_over_with_contents,
                status = 'active' AND (
                    after_end > 0 OR before_start > 0 AND (period_number = 0 OR frozen AND before_start > late)
@@ -248,14 +249,18 @@ LIMIT 1000;
 
 -- name: broken_supersessions
 -- Superseded periods that do not lead, by successors of the same owner and number, to one that stands; and standing ones with a successor.
-WITH RECURSIVE chain (start, id, entity_type, entity_id, period_number, status, successor) AS (
-    SELECT id, id, entity_type, entity_id, period_number, status, superseded_by
-    FROM analysis_periods WHERE status = 'superseded'
+-- One that was archived after it had been superseded has its successor still.
+WITH RECURSIVE period AS (
+    SELECT *, status = 'superseded' OR status = 'archived' AND superseded_by IS NOT NULL AS is_replaced
+    FROM analysis_periods
+), chain (start, id, entity_type, entity_id, period_number, status, is_replaced, successor) AS (
+    SELECT id, id, entity_type, entity_id, period_number, status, is_replaced, superseded_by
+    FROM period WHERE is_replaced
     UNION ALL
-    SELECT chain.start, p.id, p.entity_type, p.entity_id, p.period_number, p.status, p.superseded_by
-    FROM chain JOIN analysis_periods p ON p.id = chain.successor AND chain.status = 'superseded'
+    SELECT chain.start, p.id, p.entity_type, p.entity_id, p.period_number, p.status, p.is_replaced, p.superseded_by
+    FROM chain JOIN period p ON p.id = chain.successor AND chain.is_replaced
 ) CYCLE id SET is_cycle USING path, judged AS (
-    SELECT start, bool_or(status IN ('active', 'archived')) AS arrives,
+    SELECT start, bool_or(status IN ('active', 'archived') AND NOT is_replaced) AS arrives,
            count(DISTINCT (entity_type, entity_id, period_number)) > 1 AS strays
     FROM chain WHERE NOT is_cycle GROUP BY start
 ), branching AS (
@@ -263,17 +268,17 @@ WITH RECURSIVE chain (start, id, entity_type, entity_id, period_number, status, 
     GROUP BY superseded_by HAVING count(*) > 1
 )
 SELECT p.id AS period_id, p.entity_type, p.entity_id, p.period_number, p.status,
-       CASE WHEN p.status <> 'superseded' THEN 'stands and has a successor'
+       CASE WHEN NOT p.is_replaced THEN 'stands and has a successor'
             WHEN p.superseded_by IS NULL THEN 'has no successor'
             WHEN j.strays THEN 'its successor is another''s or has another number'
             WHEN NOT j.arrives THEN 'leads to none that stands'
             ELSE 'shares its successor'
        END AS reason,
        EXISTS (SELECT FROM temporal_pipeline.period_cut k WHERE k.period_id = p.id) AS ours
-FROM analysis_periods p
+FROM period p
 LEFT JOIN judged j ON j.start = p.id
-WHERE p.status = 'superseded' AND (j.strays OR NOT j.arrives)
-   OR p.status <> 'superseded' AND p.superseded_by IS NOT NULL
+WHERE p.is_replaced AND (j.strays OR NOT j.arrives)
+   OR NOT p.is_replaced AND p.superseded_by IS NOT NULL
    OR p.superseded_by IN (SELECT superseded_by FROM branching)
 ORDER BY 2, 3, 4, 1
 LIMIT 1000;

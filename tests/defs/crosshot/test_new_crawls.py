@@ -5,7 +5,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -18,7 +18,9 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
-from sqlalchemy import make_url, text
+from dagster._core.storage.runs.schema import RunsTable
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+from sqlalchemy import make_url, text, update
 
 from temporal_pipeline.abandoned_runs import process_tags
 from temporal_pipeline.database import Database
@@ -27,6 +29,8 @@ from temporal_pipeline.defs.events.searching import detect_events
 from tests.crosshot_rows import add_content, add_task, add_topic, at
 from tests.defs.events.world import add_period, crawl_hour
 from tests.defs.periods.world import cut, periods_of, rows
+
+DRY = {"resources": {"scope": {"config": {"dry_run": True}}}}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,7 @@ def add_run(
     status: dg.DagsterRunStatus,
     job: str = "update",
     tags: dict[str, str] | None = None,
+    run_config: dict[str, Any] | None = None,
 ) -> str:
     location = RegisteredCodeLocationOrigin("temporal_pipeline")
     run = dg.DagsterRun(
@@ -62,9 +67,23 @@ def add_run(
         run_id=str(uuid.uuid4()),
         status=status,
         tags=tags,
+        run_config=run_config,
         remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job),
     )
     return instance.add_run(run).run_id
+
+
+def ended(instance: dg.DagsterInstance, run: str, minutes_ago: float) -> None:
+    """As if the run had ended so long ago."""
+    storage = instance.run_storage
+    assert isinstance(storage, SqlRunStorage)
+    at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    with storage.connect() as connection:
+        connection.execute(
+            update(RunsTable)
+            .where(RunsTable.c.run_id == run)
+            .values(end_time=at.timestamp(), update_timestamp=at)
+        )
 
 
 def add_due_content(database: Database) -> uuid.UUID:
@@ -146,6 +165,8 @@ def test_a_run_whose_process_was_killed_is_not_waited_for(
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
     instance.delete_run(elsewhere)
+    assert "the last run did not succeed; the next try is" in tick(defs, instance, database).skip_message
+    ended(instance, killed, minutes_ago=2)
     assert len(tick(defs, instance, database).run_requests) == 1
 
 
@@ -166,10 +187,47 @@ def test_a_run_that_left_contents_waiting_is_followed_by_another(
     assert again.run_key == first.run_key
     keys = {first.run_key}
     for status in ("FAILURE", "CANCELED", "SUCCESS"):
-        add_run(instance, dg.DagsterRunStatus[status])
+        ended(instance, add_run(instance, dg.DagsterRunStatus[status]), minutes_ago=2)
         [next_request] = tick(defs, instance, database).run_requests
         assert next_request.run_key not in keys
         keys.add(next_request.run_key)
+
+
+def test_a_run_that_failed_is_followed_by_another_though_nothing_waits(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    ended(instance, add_run(instance, dg.DagsterRunStatus.SUCCESS), minutes_ago=30)
+    assert "nothing waits" in tick(defs, instance, database).skip_message
+    for _ in range(3):
+        ended(instance, add_run(instance, dg.DagsterRunStatus.FAILURE), minutes_ago=3)
+    answer = tick(defs, instance, database)
+    assert answer.run_requests == []
+    assert "the last 3 runs did not succeed; the next try is at 20" in answer.skip_message
+    last = add_run(instance, dg.DagsterRunStatus.FAILURE)
+    ended(instance, last, minutes_ago=9)
+    [request] = tick(defs, instance, database, cursor="whatever").run_requests
+    assert request.run_key.endswith(last)
+    # A dry run and other jobs have done nothing about it.
+    dry = add_run(instance, dg.DagsterRunStatus.SUCCESS, run_config=DRY)
+    ended(instance, dry, minutes_ago=1)
+    ended(instance, add_run(instance, dg.DagsterRunStatus.SUCCESS, job="maintain"), minutes_ago=1)
+    [same] = tick(defs, instance, database).run_requests
+    assert same.run_key == request.run_key
+    ended(instance, add_run(instance, dg.DagsterRunStatus.SUCCESS), minutes_ago=0)
+    assert "nothing waits" in tick(defs, instance, database).skip_message
+
+
+def test_a_launched_run_says_in_which_process_it_is(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database.url)
+    result = defs.resolve_job_def("verify").execute_in_process(instance=instance)
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert process_tags().items() <= run.tags.items()
 
 
 def test_a_schema_that_is_not_at_head_is_named_with_the_remedy(
