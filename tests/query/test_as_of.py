@@ -55,8 +55,10 @@ class History:
             self._move(hour, which, "resolved" if kind == "resolve" else STATES[which % len(STATES)])
         elif kind == "evidence":
             self.connection.execute(
-                text("INSERT INTO event_contents VALUES (:event, :post, 0.5, :at) ON CONFLICT DO NOTHING"),
+                text("INSERT INTO event_contents VALUES (:event, :post, :weight, :at) ON CONFLICT DO NOTHING"),
                 {
+                    # Equal ones are told in the order of their ids, which differ from history to history.
+                    "weight": hour / 1000,
                     "event": self.events[which % len(self.events)][0],
                     "post": self.posts[which % len(self.posts)],
                     "at": at(hour),
