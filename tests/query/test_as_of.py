@@ -55,7 +55,9 @@ class History:
             self._move(hour, which, "resolved" if kind == "resolve" else STATES[which % len(STATES)])
         elif kind == "evidence":
             self.connection.execute(
-                text("INSERT INTO event_contents VALUES (:event, :post, :weight, :at) ON CONFLICT DO NOTHING"),
+                text(
+                    "INSERT INTO event_contents VALUES (:event, :post, :weight, :at) ON CONFLICT DO NOTHING"
+                ),
                 {
                     # Equal ones are told in the order of their ids, which differ from history to history.
                     "weight": hour / 1000,

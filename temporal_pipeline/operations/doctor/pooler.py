@@ -14,7 +14,7 @@ import psycopg
 
 from temporal_pipeline.dagster_home import libpq_url
 from temporal_pipeline.database import Database
-from temporal_pipeline.errors import PipelineError
+from temporal_pipeline.errors import PipelineError, ServerGone
 
 CONNECT_SECONDS = 10
 # A pool of several idle sessions hands out the last or the longest idle one: the first shows when two
@@ -45,7 +45,7 @@ class Entrance:
 def look_at_entrance(database: Database) -> Entrance:
     """Open two connections and see whose sessions they get; about 20 ms, no transaction outlives a statement.
 
-    Raises PipelineError when the server cannot be reached.
+    Raises PipelineError when the server cannot be reached, or ends the connections meanwhile.
     """
     with _session(database) as first, _session(database) as second:
         sessions = (first, second)
@@ -100,5 +100,11 @@ def _session(database: Database) -> Iterator[Session]:
         raise PipelineError(
             f"cannot connect to {database.safe_url}: {reason}", hint="the pipeline needs several connections"
         ) from None
-    with session:
-        yield session
+    try:
+        with session:
+            yield session
+    except psycopg.OperationalError as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise ServerGone(
+            f"{database.safe_url} ended our connection: {reason}", hint="run the same command again"
+        ) from None

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from temporal_pipeline.database import Database
 from temporal_pipeline.defs.schema.upgrade import upgrade
-from temporal_pipeline.errors import PipelineError
+from temporal_pipeline.errors import PipelineError, ServerGone
+from temporal_pipeline.operations.doctor import pooler
 from temporal_pipeline.operations.doctor.examination import examine
 from temporal_pipeline.operations.doctor.finding import Finding, Status, ok
 from temporal_pipeline.operations.doctor.pooler import Pooling, look_at_entrance, refuse_transaction_pooler
@@ -66,6 +67,22 @@ def test_the_doctor_fails_on_shared_sessions_and_examines_the_rest(legacy_databa
     assert [name for name, verdict in findings.items() if verdict.status is Status.FAIL] == ["pooler"]
     assert findings["pooler"].remedy == "connect to the server directly or to a session-mode pool"
     assert "schema_definition" in findings
+
+
+def test_a_server_that_ends_the_session_meanwhile_is_explained(
+    legacy_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = pooler._backend
+
+    def ended(session: pooler.Session) -> int:
+        pid = asked(session)
+        with legacy_database.transaction() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+        return asked(session)
+
+    monkeypatch.setattr(pooler, "_backend", ended)
+    with pytest.raises(ServerGone, match="ended our connection: terminating connection"):
+        refuse_transaction_pooler(legacy_database)
 
 
 def test_a_server_that_is_not_there_is_explained(legacy_database: Database) -> None:
