@@ -50,7 +50,7 @@ def find_entities(connection: Connection, wanted: Sequence[str]) -> list[Entity]
 
 
 def _find(known: list[Entity], wanted: str) -> Entity:
-    exact = [e for e in known if wanted in (str(e.id), e.name, f"{e.type}:{e.name}")]
+    exact = [e for e in known if wanted in (str(e.id), f"{e.type}:{e.id}", e.name, f"{e.type}:{e.name}")]
     if len(exact) == 1:
         return exact[0]
     if exact:

@@ -19,6 +19,7 @@ from temporal_pipeline.cli.migrate import migrate
 from temporal_pipeline.cli.output import Output
 from temporal_pipeline.cli.plan import plan
 from temporal_pipeline.cli.query import query
+from temporal_pipeline.cli.reanalyse import reanalyse
 from temporal_pipeline.cli.replay import replay
 from temporal_pipeline.cli.rescore import rescore
 from temporal_pipeline.cli.rollback import rollback
@@ -62,6 +63,7 @@ for verb in (
     update,
     rescore,
     maintain,
+    reanalyse,
     status,
     query,
     mcp,

@@ -217,6 +217,8 @@ LIMIT CAST(:limit AS int);
 -- name: events
 -- Events of an entity in the state that they were known to be in; newest first.
 -- What an event of ours was like earlier stands in its history; the times there are compared as text, since somebody may have spoilt them.
+-- An event that was taken along when its period was analysed again, later than asked about, belonged to the period as it was known then;
+-- so does what others recorded with a period that was superseded already.
 WITH known AS (
     SELECT r.*, CASE WHEN r.ended_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity') THEN r.ended_at END
                AS replaced_at
@@ -224,13 +226,17 @@ WITH known AS (
     WHERE r.entity_type = CAST(:entity_type AS text) AND r.entity_id = CAST(:entity_id AS uuid)
       AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 ), recorded AS (
-    SELECT v.*, known.period_number,
+    SELECT v.*, known.id AS known_period, known.period_number,
            least(greatest(v.first_detected_at, '1970-01-01'), '9998-12-31') AS detected_at,
            coalesce(v.last_updated_at <= CAST(:as_of AS timestamptz), true) AS is_as_of,
            CASE WHEN jsonb_typeof(v.metadata->'history') = 'array' THEN v.metadata->'history' ELSE '[]' END AS history
-    FROM temporal_events v JOIN known ON known.id = v.period_id AND known.replaced_at IS NULL
+    FROM temporal_events v
+    JOIN analysis_periods own ON own.id = v.period_id
+    JOIN known ON known.period_number = own.period_number AND known.replaced_at IS NULL
+    LEFT JOIN known past ON past.id = own.id AND past.replaced_at IS NOT NULL
     WHERE v.entity_type = CAST(:entity_type AS text) AND v.entity_id = CAST(:entity_id AS uuid)
       AND v.created_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
+      AND (past.id IS NULL OR v.metadata->>'detector' IS DISTINCT FROM 'temporal_pipeline')
 ), dated AS (
     SELECT r.*, entry.said, entry.has_later,
            entry.said IS NOT NULL AND (entry.has_later OR NOT r.is_as_of) AS is_by_history,
@@ -267,7 +273,7 @@ WITH known AS (
     FROM dated d
 )
 SELECT id AS event_id, event_type, told_severity AS severity, told_title AS title, state,
-       detected_at AS first_detected_at, ended, created_at AS recorded_at, period_id, period_number,
+       detected_at AS first_detected_at, ended, created_at AS recorded_at, known_period AS period_id, period_number,
        metadata->>'onset' AS onset,
        CASE WHEN is_as_of THEN description END AS description,
        CASE WHEN is_as_of AND state NOT IN ('active', 'recovering') THEN resolution_note END AS resolution_note,
@@ -327,6 +333,7 @@ ORDER BY best.place, best.weight DESC NULLS LAST, best.content_id;
 
 -- name: effectiveness
 -- What the queries of an entity's periods were worth; newest period first, in it the best query first.
+-- A judgement that was written later than asked about, since an earlier period was analysed again, is not told.
 WITH known AS (
     SELECT r.*, CASE WHEN r.ended_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity') THEN r.ended_at END
                AS replaced_at
@@ -336,9 +343,16 @@ WITH known AS (
 )
 SELECT e.id AS effectiveness_id, e.platform, e.query, e.period_id, known.period_number, known.period_start,
        known.period_end, e.created_at AS recorded_at, known.completeness_score AS coverage,
-       e.effectiveness_score, e.total_found, e.relevant_count, e.high_value_count, e.avg_relevance,
-       e.coverage_ratio, e.recommendations, coalesce(e.effectiveness_score, -1) AS rank
-FROM known JOIN crawl_effectiveness e ON e.period_id = known.id
+       judged.score AS effectiveness_score, e.total_found, e.relevant_count, e.high_value_count, e.avg_relevance,
+       e.coverage_ratio, CASE WHEN judged.is_as_of THEN e.recommendations END AS recommendations,
+       coalesce(judged.score, -1) AS rank
+FROM known
+JOIN crawl_effectiveness e ON e.period_id = known.id
+LEFT JOIN temporal_pipeline.query_measurement m ON m.effectiveness_id = e.id
+CROSS JOIN LATERAL (
+    SELECT is_as_of, CASE WHEN is_as_of THEN e.effectiveness_score END AS score
+    FROM (SELECT coalesce(m.rejudged_at <= CAST(:as_of AS timestamptz), true) AS is_as_of) known_by
+) judged
 WHERE known.replaced_at IS NULL
   AND e.entity_type = CAST(:entity_type AS text) AND e.entity_id = CAST(:entity_id AS uuid)
   AND e.created_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
@@ -346,13 +360,13 @@ WHERE known.replaced_at IS NULL
   AND known.period_start < coalesce(CAST(:until AS timestamptz), 'infinity')
   AND (CAST(:text AS text) IS NULL OR strpos(lower(e.query), lower(CAST(:text AS text))) > 0)
   AND (CAST(:after_number AS int) IS NULL
-       OR (known.period_number, coalesce(e.effectiveness_score, -1), e.id)
+       OR (known.period_number, coalesce(judged.score, -1), e.id)
           < (CAST(:after_number AS int), CAST(:after_rank AS double precision), CAST(:after_id AS uuid)))
 ORDER BY known.period_number DESC, rank DESC, e.id DESC
 LIMIT CAST(:limit AS int);
 
 -- name: queries_of_two_periods
--- Queries that were measured in both of two periods.
+-- Queries that were measured in both of two periods. How one was judged before it was judged anew is not known any more.
 SELECT b.platform, b.query, a.effectiveness_score AS score_before, b.effectiveness_score AS score_after,
        a.total_found AS found_before, b.total_found AS found_after
 FROM crawl_effectiveness a
@@ -361,4 +375,8 @@ WHERE a.period_id = CAST(:before AS uuid) AND b.period_id = CAST(:after AS uuid)
   AND a.created_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
   AND b.created_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
   AND a.effectiveness_score <> b.effectiveness_score
+  AND NOT EXISTS (
+      SELECT FROM temporal_pipeline.query_measurement m
+      WHERE m.effectiveness_id IN (a.id, b.id) AND m.rejudged_at > CAST(:as_of AS timestamptz)
+  )
 ORDER BY abs(b.effectiveness_score - a.effectiveness_score) DESC, b.platform, b.query, a.id, b.id;

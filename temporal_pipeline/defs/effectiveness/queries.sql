@@ -166,12 +166,19 @@ FROM jsonb_populate_recordset(CAST(NULL AS temporal_pipeline.query_measurement),
 WHERE m.effectiveness_id = n.effectiveness_id;
 
 -- name: rejudge_rows
--- The same in the application's table, where the rows are ours.
-UPDATE crawl_effectiveness e
-SET effectiveness_score = n.effectiveness_score, recommendations = n.recommendations
-FROM jsonb_populate_recordset(CAST(NULL AS crawl_effectiveness), CAST(:rows AS jsonb)) AS n
-JOIN temporal_pipeline.query_measurement m ON m.effectiveness_id = n.id AND m.ours
-WHERE e.id = n.id;
+-- The same in the application's table, where the rows are ours; since when it says so is remembered.
+WITH changed AS (
+    UPDATE crawl_effectiveness e
+    SET effectiveness_score = n.effectiveness_score, recommendations = n.recommendations
+    FROM jsonb_populate_recordset(CAST(NULL AS crawl_effectiveness), CAST(:rows AS jsonb)) AS n
+    JOIN temporal_pipeline.query_measurement m ON m.effectiveness_id = n.id AND m.ours
+    WHERE e.id = n.id
+      AND (e.effectiveness_score, e.recommendations)
+          IS DISTINCT FROM (n.effectiveness_score, n.recommendations)
+    RETURNING e.id
+)
+UPDATE temporal_pipeline.query_measurement m SET rejudged_at = now()
+FROM changed WHERE m.effectiveness_id = changed.id;
 
 -- name: forget_accounts
 -- Accounts that are written anew, and all those of entities that begin anew.

@@ -224,16 +224,34 @@ WHERE (CAST(:entity_type AS text) = 'topic' AND c.topic_id = CAST(:entity_id AS 
 ORDER BY c.id
 LIMIT CAST(:limit AS int);
 
+-- name: move_events_of_others
+-- What people or the application recorded, and what they ended or took back the end of, belongs to the period that took the place of its own.
+UPDATE temporal_events v SET period_id = standing.id
+FROM analysis_periods own, analysis_periods standing
+WHERE own.id = v.period_id AND own.status = 'superseded'
+  AND standing.entity_type = own.entity_type AND standing.entity_id = own.entity_id
+  AND standing.period_number = own.period_number AND standing.status = 'active'
+  AND v.entity_type = CAST(:entity_type AS text) AND v.entity_id = ANY (CAST(:entity_ids AS uuid[]))
+  AND (v.metadata->>'detector' IS DISTINCT FROM CAST(:detector AS text)
+       OR v.metadata->>'state' = 'dismissed'
+       OR v.resolution_note IS DISTINCT FROM v.metadata->>'resolution_note'
+       OR v.resolved_at IS DISTINCT FROM CASE
+           WHEN v.metadata->>'resolved_at' ~ '^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-9]{2}:[0-9]{2}:[0-9.]+([+]00:00|Z)$'
+           THEN CAST(v.metadata->>'resolved_at' AS timestamptz) END);
+
 -- name: close_events_of_superseded_periods
 -- What was open in a period that was analysed again is open no longer: its successor's events take its place.
 UPDATE temporal_events v
-SET metadata = v.metadata || jsonb_build_object('state', 'superseded', 'history',
-        coalesce(v.metadata->'history', '[]') || jsonb_build_object('at', now(), 'state', 'superseded'))
+SET resolved_at = now(), resolution_note = CAST(:resolution_note AS text), last_updated_at = now(),
+    metadata = v.metadata || jsonb_build_object(
+        'state', 'superseded', 'resolved_at', now(), 'resolution_note', CAST(:resolution_note AS text),
+        'history', coalesce(v.metadata->'history', '[]')
+                   || jsonb_build_object('at', now(), 'state', 'superseded', 'resolved_at', now()))
 FROM analysis_periods p
 WHERE p.id = v.period_id AND (p.status = 'superseded' OR p.superseded_by IS NOT NULL)
   AND v.entity_type = CAST(:entity_type AS text) AND v.entity_id = ANY (CAST(:entity_ids AS uuid[]))
   AND v.metadata->>'detector' = CAST(:detector AS text)
-  AND v.metadata->>'state' IN ('active', 'recovering');
+  AND v.metadata->>'state' IN ('active', 'recovering') AND v.resolved_at IS NULL;
 
 -- name: open_event
 -- Record a new event.

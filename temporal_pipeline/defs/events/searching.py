@@ -39,7 +39,6 @@ from temporal_pipeline.defs.events.finding.trends import (
 )
 from temporal_pipeline.defs.events.older_memories import remember_older_memories
 from temporal_pipeline.defs.events.reading import (
-    DETECTOR,
     HOURLY_KEYS,
     LONGEST_HISTORY,
     METHOD,
@@ -52,6 +51,7 @@ from temporal_pipeline.defs.events.reading import (
     read,
 )
 from temporal_pipeline.defs.events.recording import Change, apply_change, changes_of
+from temporal_pipeline.defs.events.successors import follow_successors
 from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity, EntityType
 
@@ -297,11 +297,10 @@ def _search_batch(
 def _read_and_judge(database: Database, entity_type: EntityType, batch: Sequence[Row[Any]]) -> list[Judged]:
     periods = [period for row in batch for period in row.periods]
     ids = [row.entity_id for row in batch]
-    owners = {"entity_type": entity_type, "entity_ids": ids, "detector": DETECTOR}
 
     for some in _chunks(periods, PERIODS_AT_ONCE):
         database.write(partial(_gather, periods=some))
-    database.write(lambda c: c.execute(queries["close_events_of_superseded_periods"], owners))
+    database.write(lambda c: follow_successors(c, entity_type, ids))
     with database.transaction(read_only=True) as connection:
         # All of it as of one moment: a crawl that commits in between would close hours without its posts.
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

@@ -3,7 +3,7 @@
 import json
 import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -13,6 +13,7 @@ from temporal_pipeline.crawls.coverage import covered_intervals, covered_share
 from temporal_pipeline.crawls.reading import crawls_of
 from temporal_pipeline.database import Queries
 from temporal_pipeline.defs.periods import narrative
+from temporal_pipeline.defs.periods.linking import MOVED_AT_ONCE
 from temporal_pipeline.entities import Entity
 from temporal_pipeline.terms import rising_terms
 
@@ -22,8 +23,6 @@ queries = Queries(__package__)
 SHORTEST_RATED_HOURS = 1 / 60
 # Which terms rise shows in this many posts, and memory stays bounded.
 SAMPLE = {"sample": 500, "characters": 2000}
-# Contents that have to leave a draft do so in transactions of some 50 ms.
-MOVED_AT_ONCE = {"most": 1000}
 REPORTED_KEY = "reported"
 # Whose words a period's summary is.
 APPLICATION = "application"
@@ -56,7 +55,14 @@ def close(connection: Connection, draft: Draft, run_id: str) -> bool:
         return False
     figures = connection.execute(
         queries["figures"],
-        key | SAMPLE | {"period_start": None, "ready": draft.ready, "instant": draft.instant},
+        key
+        | SAMPLE
+        | {
+            "period_start": None,
+            "linked_to": draft.period,
+            "ready": draft.ready,
+            "instant": draft.instant,
+        },
     ).one_or_none()
     if figures is None or figures.total_contents == 0:
         return discard(connection, draft.period)
@@ -92,21 +98,17 @@ def activate(
     is taken from there, not from what it says now.
     Raises RuntimeError when the draft is not there any more.
     """
-    started = datetime.now(UTC)
     columns, counts = _describe(connection, draft.entity, key, figures, old)
-    # Only now, since it locks the application's tasks: all that takes time has been read by then.
+    # Only now, since it locks the application's rows: all that takes time has been read by then.
+    if old is not None:
+        for step in ("move_tasks", "move_chat_messages"):
+            connection.execute(queries[step], {"period": old.id, "successor": draft.period})
     found = {"found_by": figures.found_by, "found": figures.found}
     connection.execute(queries["link_tasks"], key | found)
     connection.execute(queries["link_chat_messages"], key)
     tasks = connection.execute(queries["tasks_of_period"], key | found).one()
     chat = connection.execute(queries["chat_of_period"], key).one()
-    log = {
-        "cut": draft.cut,
-        "version": __version__,
-        "started_at": started.isoformat(),
-        "finished_at": datetime.now(UTC).isoformat(),
-        **counts,
-    }
+    log = {"cut": draft.cut, "version": __version__, **counts}
     activated = connection.execute(
         queries["activate"],
         key
@@ -149,7 +151,7 @@ def _describe(
         late_arrivals=figures.late_arrivals,
     )
     said = about.summary_data if isinstance(about.summary_data, dict) else {}
-    reported = said.get("metrics") if old is None else old.metrics.get(REPORTED_KEY)
+    reported = said.get("metrics") if old is None else _of_document(old.metrics, REPORTED_KEY)
     if key["number"] == 0 and isinstance(reported, dict):
         metrics[REPORTED_KEY] = reported
     if old is not None and old.has_text_of_the_application:
@@ -174,6 +176,11 @@ def _describe(
         "contents_with_nonsense_metrics": figures.contents_with_nonsense_metrics,
     }
     return columns, notes
+
+
+def _of_document(document: Any, key: str) -> Any:
+    """What stands under a key; the application may have written something else than an object."""
+    return document.get(key) if isinstance(document, dict) else None
 
 
 def _metrics(figures: Row[Any], duration: timedelta) -> dict[str, Any]:

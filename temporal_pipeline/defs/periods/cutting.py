@@ -16,7 +16,7 @@ from temporal_pipeline.blockers import HeldUp
 from temporal_pipeline.bulk import WORKERS, Chunks, Progress, in_parallel, no_progress
 from temporal_pipeline.database import Database, Queries
 from temporal_pipeline.defs.periods.closing import Draft, close, discard
-from temporal_pipeline.defs.periods.linking import Cut, link_due
+from temporal_pipeline.defs.periods.linking import Cut, finish_reanalyses, link_due
 from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity
 from temporal_pipeline.errors import PipelineError
@@ -88,7 +88,7 @@ def perform_cut(
     max_wait: float = 30,
     progress: Progress = no_progress,
 ) -> CutReport:
-    """Finish the cuts that other runs left unfinished, then perform this run's own, if anything is due.
+    """Finish what other runs left unfinished, cuts and re-analyses, then perform this run's own, if anything is due.
 
     Called again in the same run it finds its cut finished and only reports. Only one process at a time does
     this; another one waits `max_wait` seconds, then raises PipelineError with exit code 5. `progress` is told
@@ -99,6 +99,7 @@ def perform_cut(
         with database.transaction() as connection:
             require_head(connection)
             unfinished = [Cut(*row) for row in connection.execute(queries["unfinished_cuts"])]
+        finish_reanalyses(held, run_id)
         for cut in unfinished:
             cutter.finish(cut)
         own = held.write(lambda c: _begin(c, run_id, entities, since, automatic))

@@ -23,6 +23,8 @@ from temporal_pipeline.holding import Hold
 
 queries = Queries(__package__)
 
+# Contents that have to leave a period do so in transactions of some 50 ms.
+MOVED_AT_ONCE = {"most": 1000}
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 NO_ID = uuid.UUID(int=0)
 
@@ -148,3 +150,26 @@ def link_due(
     while due.contents and linker.sweep_times():
         pass
     return chunks
+
+
+def finish_reanalyses(hold: Hold, run_id: str) -> None:
+    """Let what points to a period that was analysed again point to its successor, in short transactions.
+
+    Of every re-analysis that is not finished, whoever began it.
+    """
+    with hold.database.transaction(read_only=True) as connection:
+        unfinished = connection.execute(queries["unfinished_reanalyses"]).all()
+    for row in unfinished:
+        while hold.write(partial(_move_contents, row=row), durable=False):
+            pass
+        finished = {"cut": row.cut, "successor": row.successor, "run_id": run_id}
+        hold.write(partial(_finish_reanalysis, finished=finished))
+
+
+def _move_contents(connection: Connection, row: Row[Any]) -> int:
+    move = {"period": row.period, "successor": row.successor} | MOVED_AT_ONCE
+    return connection.execute(queries["move_contents"], move).rowcount
+
+
+def _finish_reanalysis(connection: Connection, finished: dict[str, Any]) -> None:
+    connection.execute(queries["finish_reanalysis"], finished)

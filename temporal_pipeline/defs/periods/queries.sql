@@ -407,10 +407,11 @@ RETURNING c.id;
 
 -- name: figures
 -- All that is computed from a period's members, which are read once: metrics, a sample of texts, leading posts, and its number and bounds.
--- A metric value that is no number counts as missing and is counted. A period that is analysed again has its start already.
+-- A metric value that is no number counts as missing and is counted. A period that is analysed again has its start already,
+-- and its contents still point to the one in whose place it comes.
 WITH raw AS (
     SELECT c.id, c.crawled_at, c.platform, c.author_username,
-           CASE WHEN c.analysis_period_id = CAST(:period AS uuid) THEN c.task_id END AS task_id, coalesce(c.author_uid, c.author_username) AS author,
+           CASE WHEN c.analysis_period_id = CAST(:linked_to AS uuid) THEN c.task_id END AS task_id, coalesce(c.author_uid, c.author_username) AS author,
            left(c.text, CAST(:characters AS int)) AS text, c.relevance_score,
            c.published_at IS NOT NULL AS has_time,
            c.media_downloaded
@@ -593,7 +594,9 @@ UPDATE analysis_periods SET
     knowledge_diff = CAST(:knowledge_diff AS jsonb),
     quality_score = CAST(:quality_score AS double precision),
     completeness_score = CAST(:completeness_score AS double precision),
-    execution_log = CAST(:execution_log AS jsonb),
+    -- One clock for all that is recorded, whichever machine the run is on.
+    execution_log = CAST(:execution_log AS jsonb)
+                    || jsonb_build_object('started_at', now(), 'finished_at', clock_timestamp()),
     updated_at = clock_timestamp()
 WHERE id = CAST(:period AS uuid) AND status = 'draft';
 
@@ -634,8 +637,20 @@ SELECT count(*) AS periods,
 FROM analysis_periods
 WHERE status = 'active' AND (period_number = 0) = CAST(:is_zero AS boolean);
 
+-- name: periods_called
+-- The periods of an entity that bear a number or an id, the latest state of each number first, and the numbers that there are.
+SELECT p.id, p.period_number, p.status, p.superseded_by, min(p.period_number) OVER () AS first_number, max(p.period_number) OVER () AS last_number,
+       p.id = CAST(:period AS uuid) OR p.period_number = CAST(:number AS int) AS is_meant,
+       (SELECT count(*) FROM period_content_snapshots s WHERE s.period_id = p.id) AS members,
+       (SELECT count(*) FROM temporal_events v WHERE v.period_id = p.id) AS events,
+       (SELECT count(*) FROM crawl_effectiveness e WHERE e.period_id = p.id) AS queries
+FROM analysis_periods p
+WHERE p.entity_type = CAST(:entity_type AS text) AND p.entity_id = CAST(:entity_id AS uuid) AND p.status <> 'draft'
+ORDER BY is_meant DESC NULLS LAST, p.status = 'active' DESC, p.analyzed_at DESC, p.id
+LIMIT 1;
+
 -- name: period_to_reanalyse
--- A period as it stands, locked, with what may hinder its being analysed again.
+-- A period as it stands, locked, with what may hinder its being analysed again; and whether it is what such a re-analysis, for the same reason, has left half done.
 SELECT p.id, p.entity_type, p.entity_id, e.name, p.period_number, p.period_start, p.period_end, p.status,
        p.superseded_by, p.summary, p.insights, p.metrics, p.knowledge_doc, p.knowledge_version, p.knowledge_diff,
        p.execution_log->>'summary_by' IS DISTINCT FROM 'pipeline' AS has_text_of_the_application,
@@ -649,17 +664,54 @@ SELECT p.id, p.entity_type, p.entity_id, e.name, p.period_number, p.period_start
                SELECT FROM temporal_pipeline.period_stage done
                WHERE done.period_id = other.id AND done.stage = 'snapshots'
            )
-       ) AS is_unfrozen
+       ) AS is_unfrozen,
+       EXISTS (
+           SELECT FROM analysis_periods old
+           WHERE old.superseded_by = p.id AND old.supersession_reason = CAST(:reason AS text)
+       ) AND (
+           SELECT count(*) FROM temporal_pipeline.period_stage done
+           WHERE done.period_id = p.id AND done.stage IN ('effectiveness', 'events')
+       ) < 2 AS is_half_done
 FROM analysis_periods p
 LEFT JOIN temporal_pipeline.entity e ON e.entity_type = p.entity_type AND e.entity_id = p.entity_id
 WHERE p.id = CAST(:period AS uuid)
-FOR UPDATE OF p;
+-- Whoever writes a row that names the period goes on.
+FOR NO KEY UPDATE OF p;
 
 -- name: open_reanalysis
--- A re-analysis is a cut of its own, finished in the transaction that begins it.
-INSERT INTO temporal_pipeline.cut (run_id, kind, instant, finished_at, finished_by)
-VALUES (CAST(:run_id AS text), 'reanalysis', now(), now(), CAST(:run_id AS text))
+-- A re-analysis is a cut of its own, finished when all contents point to the successor.
+INSERT INTO temporal_pipeline.cut (run_id, kind, instant)
+VALUES (CAST(:run_id AS text), 'reanalysis', now())
 RETURNING id, instant;
+
+-- name: unfinished_reanalyses
+-- Re-analyses of which some contents may still point to the old period, oldest first.
+SELECT c.id AS cut, old.id AS period, k.period_id AS successor
+FROM temporal_pipeline.cut c
+JOIN temporal_pipeline.period_cut k ON k.cut_id = c.id
+LEFT JOIN analysis_periods old ON old.superseded_by = k.period_id
+WHERE c.finished_at IS NULL AND c.kind = 'reanalysis'
+ORDER BY c.id;
+
+-- name: move_contents
+-- Some contents of a superseded period point to its successor.
+UPDATE contents c SET analysis_period_id = CAST(:successor AS uuid)
+FROM (
+    SELECT ctid AS place FROM contents
+    WHERE analysis_period_id = CAST(:period AS uuid)
+    LIMIT CAST(:most AS int)
+    FOR NO KEY UPDATE
+) moving
+WHERE c.ctid = moving.place;
+
+-- name: finish_reanalysis
+-- All contents point to the successor: now its queries can be measured.
+WITH finished AS (
+    UPDATE temporal_pipeline.cut SET finished_at = clock_timestamp(), finished_by = CAST(:run_id AS text)
+    WHERE id = CAST(:cut AS bigint)
+)
+UPDATE temporal_pipeline.period_stage SET unmeasured = true
+WHERE period_id = CAST(:successor AS uuid) AND stage = 'snapshots';
 
 -- name: insert_successor
 -- The draft that will take the place of a period: same entity, number and bounds.
@@ -692,9 +744,9 @@ FROM period_content_snapshots s JOIN contents c ON c.id = s.content_id
 WHERE s.period_id = CAST(:period AS uuid);
 
 -- name: mark_refrozen
--- The successor's membership is fixed.
-INSERT INTO temporal_pipeline.period_stage (period_id, stage, method)
-SELECT CAST(:successor AS uuid), 'snapshots', method FROM temporal_pipeline.period_stage
+-- The successor's membership is fixed; which queries found its members is not to be asked before they point to it.
+INSERT INTO temporal_pipeline.period_stage (period_id, stage, method, unmeasured)
+SELECT CAST(:successor AS uuid), 'snapshots', method, false FROM temporal_pipeline.period_stage
 WHERE period_id = CAST(:period AS uuid) AND stage = 'snapshots';
 
 -- name: keep_hours
@@ -704,10 +756,6 @@ SELECT CAST(:successor AS uuid), entity_type, entity_id, hour, posts, approvals,
 FROM temporal_pipeline.period_hour WHERE period_id = CAST(:period AS uuid)
 ON CONFLICT (period_id, hour) DO NOTHING;
 
--- name: move_contents
--- Contents point to the successor.
-UPDATE contents SET analysis_period_id = CAST(:successor AS uuid) WHERE analysis_period_id = CAST(:period AS uuid);
-
 -- name: move_tasks
 -- Crawl tasks point to the successor; which of its queries found what is measured anew.
 UPDATE tasks SET period_id = CAST(:successor AS uuid), effectiveness_id = NULL
@@ -716,6 +764,19 @@ WHERE period_id = CAST(:period AS uuid);
 -- name: move_chat_messages
 -- Chat messages point to the successor.
 UPDATE chat_messages SET period_id = CAST(:successor AS uuid) WHERE period_id = CAST(:period AS uuid);
+
+-- name: reanalysed
+-- A successor beside the period in whose place it came: what there is of each, events as far as we found them ourselves.
+SELECT p.id, p.period_number, p.content_count, old.id AS old, old.supersession_reason AS reason,
+       old.content_count AS old_content_count,
+       (SELECT count(*) FROM crawl_effectiveness e WHERE e.period_id = p.id) AS queries,
+       (SELECT count(*) FROM crawl_effectiveness e WHERE e.period_id = old.id) AS old_queries,
+       (SELECT count(*) FROM temporal_events v
+        WHERE v.period_id = p.id AND v.metadata->>'detector' = 'temporal_pipeline') AS events,
+       (SELECT count(*) FROM temporal_events v
+        WHERE v.period_id = old.id AND v.metadata->>'detector' = 'temporal_pipeline') AS old_events
+FROM analysis_periods p JOIN analysis_periods old ON old.superseded_by = p.id
+WHERE p.id = CAST(:period AS uuid);
 
 -- name: following_period
 -- The period of ours after a number, whose delta is measured against it.

@@ -148,6 +148,11 @@ WITH pointer AS (
            -- What belonged to a topic or user that is gone stays where it was.
            n.of_others > 0 AND e.entity_id IS NOT NULL AS has_contents_of_others,
            c.finished_at IS NOT NULL AS cut_is_finished, done.period_id IS NOT NULL AS frozen,
+           -- Its contents are on their way, or the next run moves them.
+           EXISTS (
+               SELECT FROM temporal_pipeline.period_cut next JOIN temporal_pipeline.cut again ON again.id = next.cut_id
+               WHERE next.period_id = p.superseded_by AND again.finished_at IS NULL
+           ) AS is_being_replaced,
            p.id IS NULL AS is_missing
     FROM named n
     FULL JOIN analysis_periods p ON p.id = n.id
@@ -164,7 +169,7 @@ WITH pointer AS (
 ), contradicted AS (
     SELECT * FROM (
         SELECT *,
-               is_superseded AND contents > 0 AS is_superseded_with_contents,
+               is_superseded AND contents > 0 AND NOT is_being_replaced AS is_superseded_with_contents,
                status = 'draft' AND contents > 0 AND cut_is_finished AS is_left_over_with_contents,
                status = 'active' AND (
                    after_end > 0 OR before_start > 0 AND (period_number = 0 OR frozen AND before_start > late)

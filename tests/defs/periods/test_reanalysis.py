@@ -10,7 +10,7 @@ from temporal_pipeline.defs.periods.reanalysis import reanalyse
 from temporal_pipeline.defs.snapshots.freezing import freeze_periods
 from temporal_pipeline.errors import PipelineError
 from tests.crosshot_rows import add_content, add_topic, add_user, at
-from tests.defs.periods.world import cut, digest, members, periods_of, pointer, rows
+from tests.defs.periods.world import application_period, cut, digest, members, periods_of, pointer, rows
 
 
 @pytest.fixture
@@ -149,3 +149,50 @@ def test_the_next_cut_goes_on_behind_a_reanalysed_period(database: Database, top
     by_number = {p.period_number: p for p in periods_of(database, topic) if p.status == "active"}
     assert by_number[1].id == new_id
     assert by_number[2].period_start == by_number[1].period_end
+
+
+def test_a_period_that_the_application_made(database: Database) -> None:
+    with database.transaction() as c:
+        topic = add_topic(c)
+        old = application_period(c, topic, number=0, start=at(0), end=at(5))
+        for hour in range(2):
+            content = add_content(c, topic=topic, crawled_at=at(hour))
+            c.execute(
+                text("UPDATE contents SET analysis_period_id = :period WHERE id = :id"),
+                {"period": old, "id": content},
+            )
+        c.execute(text("UPDATE analysis_periods SET metrics = '[]', insights = '[1]'"))
+    freeze_periods(database, "run")
+    [before] = periods_of(database, topic)
+    new = reanalyse(database, old, "it was miscounted", "reanalysis")
+    superseded, successor = sorted(periods_of(database, topic), key=lambda p: p.status, reverse=True)
+    assert (superseded.content_count, superseded.metrics) == (before.content_count, before.metrics) == (0, [])
+    assert (successor.id, successor.content_count, successor.period_number) == (new, 2, 0)
+    # What it said is its own.
+    assert (successor.summary, successor.insights) == ("by the application", [1])
+    assert members(database, new) == members(database, old)
+    assert len(members(database, new)) == 2
+
+
+def test_one_that_was_stopped_is_not_made_twice(database: Database, topic: uuid.UUID) -> None:
+    first, _ = periods_of(database, topic)
+    second = reanalyse(database, first.id, "again", "a")
+    # Nothing was derived of it yet.
+    assert reanalyse(database, second, "again", "b") == second
+    assert reanalyse(database, second, "for another reason", "c") != second
+
+
+def test_recorded_time_is_that_of_the_database(database: Database, topic: uuid.UUID) -> None:
+    old = periods_of(database, topic)[0].id
+    new = reanalyse(database, old, "again", "reanalysis")
+    [recorded] = rows(
+        database,
+        "SELECT old.ended_at = new.recorded_at AS is_one_moment, "
+        "new.recorded_at BETWEEN p.analyzed_at AND now() AS is_past, "
+        "new.recorded_at >= all(SELECT created_at FROM period_content_snapshots WHERE period_id = p.id) AS is_last "
+        "FROM temporal_pipeline.recorded_period new JOIN temporal_pipeline.recorded_period old ON old.id = :old "
+        "JOIN analysis_periods p ON p.id = new.id WHERE new.id = :new",
+        old=old,
+        new=new,
+    )
+    assert tuple(recorded) == (True, True, True)

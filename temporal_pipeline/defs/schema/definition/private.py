@@ -117,6 +117,8 @@ PRIVATE_TABLES = {
             Column("silence", "integer", required=True),
             Column("shared", "jsonb", required=True),
             *_JUDGED,
+            # Since when the application's table tells another judgement than at first.
+            Column("rejudged_at", "timestamptz"),
         ),
         primary_key="effectiveness_id",
         constraints=(
