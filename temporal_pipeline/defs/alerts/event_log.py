@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
+from dagster._core.events import JobFailureData
 
 from temporal_pipeline.alerts import Alert
 
@@ -77,9 +78,12 @@ def _alerts(records: Iterator[dg.EventLogRecord]) -> Iterator[Alert]:
 
 
 def _failed_run(run_id: str, event: dg.DagsterEvent, at: datetime) -> Alert:
-    first = event.job_failure_data.first_step_failure_event
-    step = None if first is None else first.step_key
-    where = "before any of its steps did" if step is None else f"in step {step}"
+    failure, step = event.event_specific_data, None
+    # Whose process was killed, or who took too long, is reported by others, without data.
+    where = "and was ended from outside"
+    if isinstance(failure, JobFailureData):
+        step = failure.first_step_failure_event.step_key if failure.first_step_failure_event else None
+        where = "before any of its steps did" if step is None else f"in step {step}"
     return Alert(
         subject=f"run:{run_id}",
         state="failed",

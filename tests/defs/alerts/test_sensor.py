@@ -91,6 +91,18 @@ def test_a_failed_run_is_told_once(
     assert len(receiver.received) == 1
 
 
+def test_a_run_that_others_ended_is_told_and_holds_up_nothing(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    killed = instance.create_run_for_job(nightly, status=dg.DagsterRunStatus.STARTED)
+    instance.report_run_failed(killed, "its process ended before the run did")
+    later = fail_a_run(instance)
+    assert tick(defs, instance, database).skip_message.startswith("2 recorded")
+    assert [one.details["run_id"] for one in alerts(database)] == [killed.run_id, later]
+    title = f"Run {killed.run_id[:8]} of job nightly failed and was ended from outside"
+    assert alerts(database)[0].title == title
+
+
 def test_of_checks_only_those_that_fail_and_block(
     defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
 ) -> None:
