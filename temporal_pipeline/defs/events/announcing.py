@@ -1,6 +1,8 @@
 """Who is told of an event: what has begun, has ended or began again, in the transaction that records it."""
 
+import json
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from temporal_pipeline.alerts import Alert, record
+from temporal_pipeline.defs.events.reading import DETECTOR, queries
 from temporal_pipeline.entities import Entity
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 FIGURES = ("score", "ratio", "peak", "baseline")
 # Keys hold queries of any length; an index takes about 2,700 bytes.
 LONGEST_KEY = 500
+NO_LONGER = "With what is known now, this no longer stands out by itself."
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,22 @@ def announce(
             details=details,
         ),
         is_news=not is_over or (watched_until is not None and since > watched_until),
+    )
+
+
+def announce_ends_of_replaced(connection: Connection, watched: Sequence[Mapping[str, Any]]) -> None:
+    """Tell the end of events that were told to be open, and that an analysis made anew has not found again.
+
+    `watched`: `entity_type`, `entity_id`, and as the time of the end `watched_until`, up to where it was looked.
+    """
+    connection.execute(
+        queries["tell_ends_of_replaced_events"],
+        {
+            "watched": json.dumps(watched),
+            "detector": DETECTOR,
+            "longest_key": LONGEST_KEY,
+            "note": NO_LONGER,
+        },
     )
 
 

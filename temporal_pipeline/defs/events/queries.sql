@@ -339,6 +339,32 @@ FROM jsonb_to_recordset(CAST(:watched AS jsonb))
 ON CONFLICT (entity_type, entity_id)
 DO UPDATE SET watched_until = excluded.watched_until, covered = excluded.covered, method = excluded.method;
 
+-- name: tell_ends_of_replaced_events
+-- Tell the end of what was told to be open, but was not found again when its period was analysed again.
+INSERT INTO temporal_pipeline.alert (subject, state, since, severity, about, title, details)
+SELECT DISTINCT ON (told.subject)
+       told.subject, 'resolved', greatest(w.watched_until, told.since), told.severity, told.about, told.title,
+       told.details || jsonb_build_object('note', CAST(:note AS text))
+FROM jsonb_to_recordset(CAST(:watched AS jsonb)) AS w (entity_type text, entity_id uuid, watched_until timestamptz)
+JOIN temporal_events v
+  ON v.entity_type = w.entity_type AND v.entity_id = w.entity_id AND v.metadata->>'state' = 'superseded'
+     AND v.metadata->>'detector' = CAST(:detector AS text)
+CROSS JOIN LATERAL (
+    SELECT * FROM temporal_pipeline.alert a
+    WHERE a.subject = concat_ws(':', 'event', v.entity_type, v.entity_id, left(v.metadata->>'key', CAST(:longest_key AS int)))
+    ORDER BY a.id DESC LIMIT 1
+) told
+WHERE told.state <> 'resolved' AND told.details->>'event_id' = CAST(v.id AS text)
+  -- What took its place speaks for itself, or was dismissed.
+  AND NOT EXISTS (
+      SELECT FROM temporal_events other
+      WHERE other.entity_type = v.entity_type AND other.entity_id = v.entity_id
+        AND other.metadata->>'key' = v.metadata->>'key' AND other.metadata->>'state' <> 'superseded'
+        AND (other.resolved_at IS NULL OR other.metadata->>'last_breach' >= v.metadata->>'onset')
+  )
+ORDER BY told.subject, v.id
+ON CONFLICT (subject, state, since) DO NOTHING;
+
 -- name: event_state
 -- How many events there are, of whomever, and what identifies the present state of ours.
 SELECT count(*) AS events, count(*) FILTER (WHERE resolved_at IS NULL AND metadata->>'state' IS DISTINCT FROM 'superseded') AS open_events,

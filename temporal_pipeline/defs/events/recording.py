@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from temporal_pipeline.crawls.coverage import HOUR
-from temporal_pipeline.defs.events.announcing import Told, announce
+from temporal_pipeline.defs.events.announcing import NO_LONGER, Told, announce
 from temporal_pipeline.defs.events.finding.evidence import Post, weigh
 from temporal_pipeline.defs.events.finding.findings import Finding
 from temporal_pipeline.defs.events.finding.hourly import with_terms
@@ -26,7 +26,6 @@ TERMS_BEFORE = timedelta(days=7)
 TERMS = 5
 # What an absence is compared with.
 POSTS_BEFORE_ABSENCE = 5
-NO_LONGER = "With what is known now, this no longer stands out by itself."
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from temporal_pipeline import problems
 from temporal_pipeline.alerts.outbox import forget_old
 from temporal_pipeline.crawls.coverage import HOUR
 from temporal_pipeline.database import Database
+from temporal_pipeline.defs.events.announcing import announce_ends_of_replaced
 from temporal_pipeline.defs.events.finding.detection import WINDOW_HOURS, Scores, score
 from temporal_pipeline.defs.events.finding.evidence import MOST_POSTS
 from temporal_pipeline.defs.events.finding.findings import Finding
@@ -333,6 +334,7 @@ def _mark(connection: Connection, done: Sequence[Watched]) -> None:
     ]
     connection.execute(queries["mark_searched"], {"periods": periods, "method": METHOD})
     connection.execute(queries["mark_watched"], {"watched": json.dumps(watched), "method": METHOD})
+    announce_ends_of_replaced(connection, watched)
     problems.clear(connection, STAGE, *(one.entity for one in done))
 
 

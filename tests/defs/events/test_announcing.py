@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Row
 
 from temporal_pipeline.database import Database
+from temporal_pipeline.defs.events.announcing import NO_LONGER
 from temporal_pipeline.defs.events.searching import detect_events
 from tests.crosshot_rows import at
 from tests.defs.events.world import (
@@ -142,6 +143,25 @@ def test_a_period_that_is_analysed_again_tells_only_what_changed(
     assert states(database) == ["opened"]
     add_quiet_hours(database, open_burst, 24, 30)
     close(database, open_burst, 1, 24, 31)
+    detect_events(database, "3")
+    assert states(database) == ["opened", "resolved"]
+
+
+def test_what_is_not_found_again_when_its_period_is_analysed_again_is_told_to_be_over(
+    database: Database, open_burst: uuid.UUID
+) -> None:
+    rows(database, "UPDATE analysis_periods SET status = 'superseded'")
+    rows(
+        database,
+        "UPDATE contents SET published_at = date_trunc('day', published_at) + random() * interval '20 h'",
+    )
+    close(database, open_burst, 0, 0, 24)
+    assert detect_events(database, "2").count("opened") == 0
+    opened, resolved = told(database)
+    assert (opened.state, resolved.state, resolved.subject) == ("opened", "resolved", opened.subject)
+    assert resolved.since > opened.since
+    assert resolved.details == {**opened.details, "note": NO_LONGER}
+    forget_searches(database)
     detect_events(database, "3")
     assert states(database) == ["opened", "resolved"]
 
