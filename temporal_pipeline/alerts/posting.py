@@ -87,10 +87,11 @@ def _retry_after(value: str) -> float:
     if value.isascii() and value.isdigit():
         return float(value)
     try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
+        until = parsedate_to_datetime(value).astimezone(UTC)
+    # The last day of the calendar, elsewhere.
+    except (ValueError, OverflowError):
         return 0.0
-    return max((until.astimezone(UTC) - datetime.now(UTC)).total_seconds(), 0.0)
+    return max((until - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 def _reason(error: Exception, timeout: float) -> str:

@@ -33,11 +33,14 @@ def test_an_answer(receiver: Receiver, status: int, failure: str | None, is_refu
 
 def test_the_receiver_asks_for_patience(receiver: Receiver) -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)
-    receiver.answers = [(429, {"Retry-After": value}) for value in ("120", later, "soon", "-5")]
-    asked = [post(receiver.url, b"{}", "key", 5).retry_after for _ in range(4)]
+    never = "Fri, 31 Dec 9999 23:59:59 -1200"
+    receiver.answers = [(429, {"Retry-After": value}) for value in ("120", later, "soon", "-5", never)]
+    outcomes = [post(receiver.url, b"{}", "key", 5) for _ in range(5)]
+    assert {outcome.failure for outcome in outcomes} == {"HTTP 429 Too Many Requests"}
+    asked = [outcome.retry_after for outcome in outcomes]
     assert asked[0] == 120
     assert 290 < asked[1] <= 300
-    assert asked[2:] == [0, 0]
+    assert asked[2:] == [0, 0, 0]
 
 
 def test_a_receiver_that_hangs(receiver: Receiver) -> None:
