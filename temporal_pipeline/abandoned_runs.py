@@ -7,6 +7,7 @@ its longest time is over. All others would wait for it.
 import os
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 
@@ -21,7 +22,7 @@ UNDER_WAY: Sequence[dg.DagsterRunStatus] = (
 
 def process_tags() -> dict[str, str]:
     """The tags of a run that happens in this process."""
-    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())}
+    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{os.getpid()}:{_started(os.getpid())}"}
 
 
 def tell_process(instance: dg.DagsterInstance | None, run: dg.DagsterRun | None) -> None:
@@ -38,7 +39,8 @@ def end_abandoned_runs(instance: dg.DagsterInstance) -> None:
             instance.report_run_failed(run, "its process ended before the run did")
 
 
-def _lives(pid: str) -> bool:
+def _lives(process: str) -> bool:
+    pid, _, started = process.partition(":")
     if not (pid.isascii() and pid.isdigit()):
         return True  # tagged by somebody else
     try:
@@ -47,4 +49,14 @@ def _lives(pid: str) -> bool:
         return False
     except (PermissionError, OverflowError):
         return True
-    return True
+    # A container that comes back has the same name, and gives the same numbers to other processes and threads.
+    return started in ("", "?") or _started(int(pid)) in (started, "?")
+
+
+def _started(pid: int) -> str:
+    """When a process began, as the kernel counts; ? where that cannot be read."""
+    try:
+        # The name, in parentheses, may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return "?"

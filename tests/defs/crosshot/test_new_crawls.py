@@ -1,5 +1,6 @@
 """The sensor against a real database: every answer, and a tick followed by its run."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -168,6 +169,18 @@ def test_a_run_whose_process_was_killed_is_not_waited_for(
     assert "the last run did not succeed; the next try is" in tick(defs, instance, database).skip_message
     ended(instance, killed, minutes_ago=2)
     assert len(tick(defs, instance, database).run_requests) == 1
+
+
+def test_another_process_that_was_given_the_same_number_is_not_waited_for(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    add_due_content(database)
+    before = {**process_tags(), "temporal_pipeline/process": f"{os.getpid()}:12"}
+    run = add_run(instance, dg.DagsterRunStatus.STARTED, tags=before)
+    tick(defs, instance, database)
+    ended_run = instance.get_run_by_id(run)
+    assert ended_run is not None
+    assert ended_run.status == dg.DagsterRunStatus.FAILURE
 
 
 def test_a_run_in_a_process_that_lives_is_waited_for(
