@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -110,8 +111,9 @@ def settle(database: Database) -> None:
 
 def in_own_process(work: Callable[..., T], *arguments: Any) -> T:
     """The result of `work` (a function of a module) in a new Python process, so that it disturbs no other."""
-    with processes.Pool(1) as pool:
-        return pool.apply(work, arguments)
+    # A pool of `multiprocessing` would wait for ever for an error that cannot be sent.
+    with ProcessPoolExecutor(1, processes) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 class Writer:
