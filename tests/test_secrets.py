@@ -263,6 +263,7 @@ LIFE = (
     ("verify", "--json"),
     ("doctor", "--json"),
     ("alerts", "list", "--json"),
+    ("maintain", "--json"),
     ("status",),
     ("exec", *ARGUMENTS["exec"]),
     ("rollback", "--to", "legacy", "--force", "--yes"),
