@@ -28,7 +28,9 @@ def test_every_interruption_is_made_good(server_url: str, monkeypatch: pytest.Mo
     }
     assert trials.keys() == at_moments | after_statements
     assert {len(trials[name]) for name in at_moments} == {1}
-    assert [trial["point"] for trial in trials["migrate, process, after a statement"]] == [1, 41]
+    points = [trial["point"] for trial in trials["migrate, process, after a statement"]]
+    assert points == list(range(1, points[-1] + 1, 40))
+    assert len(points) > 1
     assert not any(trial["differs"] for made in trials.values() for trial in made)
     assert all(trial["interrupted"] for trial in trials["migrate, process, after a statement"])
 
