@@ -334,6 +334,6 @@ def _runs(
             "known_entities": [entity_id for entity_id, _ in silent],
             "known_queries": [event.metadata["query"] for _, event in silent],
         },
-    ):
+    ).all():
         runs.setdefault(row.entity_id, {}).setdefault(row.query, []).append(row)
     return runs

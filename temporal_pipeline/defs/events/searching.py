@@ -57,8 +57,8 @@ from temporal_pipeline.defs.schema.upgrade import require_head
 from temporal_pipeline.entities import Entity, EntityType
 
 STAGE = "events"
-# Reading and scoring are set-based; so many hours, of many entities or of one, are about 20 MB.
-HOURS_AT_ONCE = 84_000
+# Reading and scoring are set-based; so many hours, of many entities or of one, are about 40 MB.
+HOURS_AT_ONCE = 168_000
 # How many periods' posts one transaction adds up.
 PERIODS_AT_ONCE = 500
 
