@@ -11,11 +11,11 @@ REQUIREMENTS := .venv/.requirements-installed
 INSTALLED := .venv/.project-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-reset ui only-here test acceptance check audit format lock clean
+.PHONY: help install demo demo-reset ui only-here test e2e acceptance check audit format lock clean
 
 help: ## Print this list
 	@echo "make VERB (PYTHON=python3.12 chooses the interpreter of a new environment)"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 install: $(INSTALLED) ## Make the environment .venv with everything in it
 
@@ -42,6 +42,9 @@ only-here:
 
 test: $(INSTALLED) ## Run the tests on a PostgreSQL of their own
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+e2e: $(INSTALLED) ## Try the web interface in a headless Chromium; part of test where there is one
+	@CHROMIUM_REQUIRED=yes $(BIN)/python -m pytest tests/e2e
 
 acceptance: $(INSTALLED) ## Run every test, slow matrices included, on two versions of PostgreSQL
 	@$(BIN)/python -m tests.acceptance -n 2 --dist loadfile

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from temporal_pipeline.settings import PROJECT_ROOT
+from tests.e2e.running import serving
 
 
 @pytest.fixture
@@ -46,6 +47,10 @@ def test_this_machine_is_served(folder: Path, options: tuple[str, ...]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     given = {"HOST": "127.0.0.1", "PORT": "3000"} | dict(option.split("=") for option in options)
     assert f"--host {given['HOST']} --port {given['PORT']} " in done.stdout
+
+
+def test_it_is_what_the_scenarios_in_the_browser_start(folder: Path) -> None:
+    assert f"called: {' '.join(serving(3000))} ../workspace.yaml\n" in make_ui(folder).stdout
 
 
 @pytest.mark.parametrize(

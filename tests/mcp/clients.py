@@ -93,7 +93,11 @@ def http_server(command: CommandLine, log: Path) -> Iterator[str]:
             yield until(lambda: SERVING.search(log.read_text()), server)[1]
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            try:
+                server.wait(timeout=30)
+            finally:
+                server.kill()
+                server.wait()
 
 
 @contextmanager

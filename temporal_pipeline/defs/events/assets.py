@@ -79,7 +79,7 @@ def temporal_events(
             "events_open": state.open_events,
             "entities": _entity_table(report),
             "most_severe_events": markdown_table(most_severe, nothing="No events yet."),
-            **({"chart": burst_chart(report.strongest)} if report.strongest else {}),
+            **({"chart": burst_chart(report.worst)} if report.worst else {}),
             "duration_seconds": time.monotonic() - started,
         },
         data_version=dg.DataVersion(f"{METHOD}-{state.digest}"),

@@ -12,14 +12,13 @@ from sqlalchemy import Connection, Row
 from temporal_pipeline.crawls.coverage import HOUR
 from temporal_pipeline.defs.events.announcing import NO_LONGER, Told, announce
 from temporal_pipeline.defs.events.finding.evidence import Post, weigh
-from temporal_pipeline.defs.events.finding.findings import Finding
+from temporal_pipeline.defs.events.finding.findings import SEVERITIES, Finding
 from temporal_pipeline.defs.events.finding.hourly import with_terms
 from temporal_pipeline.defs.events.finding.series import hour_of
 from temporal_pipeline.defs.events.reading import DETECTOR, DISMISSED, METHOD, KnownEvent, queries
 from temporal_pipeline.entities import Entity
 from temporal_pipeline.terms import rising_terms
 
-SEVERITIES = ("info", "warning", "critical")
 # Enough posts for stable shares of terms, few enough for any burst.
 SAMPLE = 2000
 TERMS_BEFORE = timedelta(days=7)

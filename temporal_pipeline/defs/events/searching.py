@@ -18,7 +18,7 @@ from temporal_pipeline.database import Database
 from temporal_pipeline.defs.events.announcing import announce_ends_of_replaced
 from temporal_pipeline.defs.events.finding.detection import WINDOW_HOURS, Scores, score
 from temporal_pipeline.defs.events.finding.evidence import MOST_POSTS
-from temporal_pipeline.defs.events.finding.findings import Finding
+from temporal_pipeline.defs.events.finding.findings import SEVERITIES, Finding
 from temporal_pipeline.defs.events.finding.hourly import finding
 from temporal_pipeline.defs.events.finding.lifecycle import follow
 from temporal_pipeline.defs.events.finding.occurrences import (
@@ -73,14 +73,19 @@ class Burst:
     finding: Finding
     scores: Scores
 
+    @property
+    def weight(self) -> tuple[int, float]:
+        """By what the worst is chosen: its severity, then its score."""
+        return SEVERITIES.index(self.finding.severity), self.finding.figures["score"]
+
 
 @dataclass(frozen=True)
 class Judged:
-    """What there is to say of an entity: changes to its events, and the one with the highest score."""
+    """What there is to say of an entity: changes to its events, and the worst burst among them."""
 
     watched: Watched
     changes: list[Change]
-    strongest: Burst | None
+    worst: Burst | None
 
 
 @dataclass
@@ -91,7 +96,7 @@ class EventReport:
     remembered: int = 0
     evidence: int = 0
     changed: dict[Entity, dict[str, int]] = field(default_factory=dict)
-    strongest: Burst | None = None
+    worst: Burst | None = None
     failed: list[tuple[Entity, str]] = field(default_factory=list)
 
     def count(self, effect: str) -> int:
@@ -111,11 +116,9 @@ class EventReport:
             counts[change.effect] = counts.get(change.effect, 0) + 1
 
     def show(self, burst: Burst | None) -> None:
-        """Keep the stronger one for the picture."""
-        if burst is not None and (
-            self.strongest is None or burst.finding.figures["score"] > self.strongest.finding.figures["score"]
-        ):
-            self.strongest = burst
+        """Keep the worse one for the picture."""
+        if burst is not None and (self.worst is None or burst.weight > self.worst.weight):
+            self.worst = burst
 
 
 def detect_events(
@@ -175,8 +178,7 @@ def _batches(waiting: Iterable[Row[Any]]) -> Iterator[tuple[EntityType, list[Row
 
 def judge(watched: Sequence[Watched]) -> list[Judged]:
     """Score and follow the series of many entities, and compare what is found with what is recorded."""
-    found: list[list[Finding]] = [[] for _ in watched]
-    strongest: list[Burst | None] = [None for _ in watched]
+    bursts: list[list[Burst]] = [[] for _ in watched]
     for metric in METRICS:
         some = [i for i, one in enumerate(watched) if metric.name in one.series]
         series = [watched[i].series[metric.name] for i in some]
@@ -187,12 +189,8 @@ def judge(watched: Sequence[Watched]) -> list[Judged]:
                 for episode in follow(one, scores, begin, direction):
                     known_at = watched[i].known_at(episode.onset)
                     said = finding(watched[i].entity.name, metric, episode, one, known_at)
-                    found[i].append(said)
-                    burst = Burst(watched[i], said, scores)
-                    held = strongest[i]
-                    if held is None or said.figures["score"] > held.finding.figures["score"]:
-                        strongest[i] = burst
-    return [_judged(*one) for one in zip(watched, found, strongest, strict=True)]
+                    bursts[i].append(Burst(watched[i], said, scores))
+    return [_judged(*one) for one in zip(watched, bursts, strict=True)]
 
 
 def _position(watched: Watched, first_hour: datetime) -> int:
@@ -200,17 +198,16 @@ def _position(watched: Watched, first_hour: datetime) -> int:
     return (watched.begin - first_hour) // HOUR
 
 
-def _judged(watched: Watched, hourly: list[Finding], strongest: Burst | None) -> Judged:
+def _judged(watched: Watched, bursts: list[Burst]) -> Judged:
     begin = watched.begin
     changes = []
     if watched.series and begin is not None:
         of_hours = [event for event in watched.known if event.key in HOURLY_KEYS and event.onset >= begin]
-        changes += changes_of(hourly, of_hours, watched.closed, same=REOPENING)
+        changes += changes_of([burst.finding for burst in bursts], of_hours, watched.closed, same=REOPENING)
     changes += changes_of(*_slow(watched), watched.closed)
     changed = {id(change.finding) for change in changes}
-    return Judged(
-        watched, changes, strongest if strongest is not None and id(strongest.finding) in changed else None
-    )
+    worst = max((b for b in bursts if id(b.finding) in changed), key=lambda b: b.weight, default=None)
+    return Judged(watched, changes, worst)
 
 
 def _slow(watched: Watched) -> tuple[list[Finding], list[KnownEvent]]:
@@ -287,7 +284,7 @@ def _search_batch(
             # A change writes one event and its evidence.
             for changes in _chunks(one.changes, max(batch_size // (MOST_POSTS + 1), 1)):
                 report.add(entity, database.write(partial(_write, watched=one.watched, changes=changes)))
-            report.show(one.strongest)
+            report.show(one.worst)
             report.entities += 1
             done.append(one.watched)
         except Exception as error:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -45,6 +46,18 @@ def test_searching_again_what_is_known_changes_nothing(database: Database):
     report = detect_events(database, "again")
     assert (report.entities, report.rows_written) == (1, 0)
     assert (bursts(database), rows(database, "SELECT * FROM event_contents ORDER BY 1, 2")) == before
+
+
+def test_the_picture_is_of_the_most_severe_whatever_the_scores(database: Database):
+    """Three posts where none are usual are less likely than a burst, and nothing to look at."""
+    close(database, add_burst_topic(database), 0, 0, 31)
+    report = detect_events(database, "run")
+    worst = report.worst
+    assert worst is not None
+    assert worst.finding.severity != "info"
+    unlikely = replace(worst.finding, severity="info", figures=worst.finding.figures | {"score": 99.0})
+    report.show(replace(worst, finding=unlikely))
+    assert report.worst is worst
 
 
 def test_only_frozen_periods_are_searched(database: Database):

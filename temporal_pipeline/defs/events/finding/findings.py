@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Severity = Literal["info", "warning", "critical"]
+# From the least to the most severe.
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 State = Literal["active", "recovering", "resolved", "expired"]
 
 

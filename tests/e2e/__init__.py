@@ -1,0 +1,1 @@
+"""The web interface as analysts use it: in a real browser, on the demo."""
