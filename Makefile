@@ -11,7 +11,7 @@ REQUIREMENTS := .venv/.requirements-installed
 INSTALLED := .venv/.project-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-reset ui only-here test e2e acceptance check audit format lock clean
+.PHONY: help install demo demo-reset ui only-here free-port test e2e acceptance check audit format lock clean
 
 help: ## Print this list
 	@echo "make VERB (PYTHON=python3.12 chooses the interpreter of a new environment)"
@@ -25,7 +25,7 @@ demo: $(INSTALLED) ## Play a crawler's month on an embedded PostgreSQL and tell 
 demo-reset: $(INSTALLED) ## Start the demo over: throw away its database and play it again
 	@$(BIN)/temporal-pipeline demo --reset
 
-ui: only-here $(INSTALLED) ## Serve Dagster's web interface and daemon on http://127.0.0.1:3000 until Ctrl-C (HOST=, PORT=)
+ui: only-here free-port $(INSTALLED) ## Serve Dagster's web interface and daemon on http://127.0.0.1:3000 until Ctrl-C (HOST=, PORT=)
 	@# Elsewhere, because it would warn of a dagster.yaml here that is not in DAGSTER_HOME: there is a link to it.
 	@cd .venv && exec env $(QUIETLY) bin/temporal-pipeline exec -- \
 		dagster dev --host "$(HOST)" --port "$(PORT)" --workspace ../workspace.yaml
@@ -39,6 +39,12 @@ only-here:
 		echo "remedy: put a proxy that asks for a password before it (docs/deploy.md), or take that risk by its name:" >&2; \
 		echo "        make ui HOST=$(HOST) ANYBODY_MAY_START_RUNS=yes" >&2; exit 5; \
 	fi
+
+# A webserver that finds its port taken ends, while its daemon goes on beside that of the other one.
+free-port:
+	@! $(PYTHON) -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)' "$(HOST)" "$(PORT)" 2>/dev/null || { \
+		echo "error: something listens on $(HOST):$(PORT) already, maybe another make ui" >&2; \
+		echo "remedy: end it, or take another port: make ui PORT=3001" >&2; exit 5; }
 
 test: $(INSTALLED) ## Run the tests on a PostgreSQL of their own
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -76,7 +82,7 @@ $(REQUIREMENTS): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
 		echo "error: $(PYTHON) is $$( ($(PYTHON) --version || echo not there) 2>&1 | tail -n 1); Python 3.11, 3.12 or 3.13 is needed" >&2; \
 		echo "remedy: install one of them and name it: make install PYTHON=python3.12 (or where it is)" >&2; exit 1; }
-	@echo "making .venv with $$($(PYTHON) --version), once" >&2
+	@echo "making .venv with $$($(PYTHON) --version), once; its packages take about a minute" >&2
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
 	@touch $@

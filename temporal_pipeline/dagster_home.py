@@ -4,12 +4,12 @@ files, of which there are few, under TEMPORAL_PIPELINE_HOME.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, Connection, String, TextClause, bindparam, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from temporal_pipeline.database import Database
@@ -26,7 +26,11 @@ ALEMBIC_CONFIGURATION = PROJECT_ROOT / "pyproject.toml"
 
 STATEMENT_TIMEOUT_MS = 60_000
 
-_EXISTS = text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = CAST(:name AS text))")
+# Says whose runs the database `dagster` keeps.
+MARK = "Runs of temporal_pipeline on the database "
+_MARK_OF = text(
+    "SELECT shobj_description(oid, 'pg_database') AS mark FROM pg_database WHERE datname = CAST(:name AS text)"
+)
 _HAS_RUNS = text("SELECT to_regclass('runs') IS NOT NULL")
 _LAST_RUN = text("""
     SELECT run_id, pipeline_name AS job, status, to_timestamp(start_time) AS started_at,
@@ -67,25 +71,55 @@ def dagster_url(database: Database) -> str:
 def ensure_dagster_database(database: Database) -> str:
     """The URL of Dagster's tables, in a database that is made on first use, also by two processes at once.
 
-    Raises PipelineError (exit code 5) with the statement to run when we may not make it.
+    Raises PipelineError (exit code 5) with the statement to run when we may not make it, and when the default one
+    keeps the runs of another application database of the same server: each would take the other's runs for its own.
     """
     url = dagster_url(database)
     if Settings().dagster_database_url is not None:
         _reach(url)
         return url
-    with database.transaction() as connection:
-        if connection.scalar(_EXISTS, {"name": DATABASE}):
-            return url
-    try:
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            # template0, since a connection to template1 would make us wait or fail.
-            connection.execute(text(f'CREATE DATABASE "{DATABASE}" TEMPLATE template0'))
-    except DBAPIError as error:
-        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
-            raise _may_not_create(database) from None
-        if not isinstance(error.orig, _MADE_MEANWHILE):
-            raise
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if (mark := _mark(connection)) is None:
+            try:
+                # template0, since a connection to template1 would make us wait or fail.
+                connection.execute(text(f'CREATE DATABASE "{DATABASE}" TEMPLATE template0'))
+            except DBAPIError as error:
+                if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+                    raise _may_not_create(database) from None
+                if not isinstance(error.orig, _MADE_MEANWHILE):
+                    raise
+        if not mark:
+            # Not where an administrator made it, who is its owner, or another process does the same just now.
+            with suppress(DBAPIError):
+                connection.execute(_comment(MARK + _name(database)))
+            mark = _mark(connection)
+    if _is_of_another(mark, database):
+        raise PipelineError(
+            f"the database {DATABASE!r} keeps the runs of another application database of this server: {mark}",
+            hint=f"set DAGSTER_DATABASE_URL to a database for the runs on {_name(database)!r}; or, if that other "
+            f'one is this one under its former name: COMMENT ON DATABASE "{DATABASE}" IS NULL',
+            exit_code=5,
+        )
     return url
+
+
+def _mark(connection: Connection) -> str | None:
+    """The comment of the database `dagster`, "" where it has none; None where there is no such database."""
+    row = connection.execute(_MARK_OF, {"name": DATABASE}).first()
+    return None if row is None else row.mark or ""
+
+
+def _is_of_another(mark: str | None, database: Database) -> bool:
+    return mark is not None and mark.startswith(MARK) and mark != MARK + _name(database)
+
+
+def _comment(words: str) -> TextClause:
+    words_as_literal = bindparam("words", words, String, literal_execute=True)
+    return text(f'COMMENT ON DATABASE "{DATABASE}" IS :words').bindparams(words_as_literal)
+
+
+def _name(database: Database) -> str:
+    return str(make_url(database.url).database)
 
 
 def environment(database: Database, dagster_database_url: str | None) -> dict[str, str]:
@@ -122,9 +156,13 @@ def dagster_instance(database: Database) -> "Iterator[DagsterInstance]":
 def last_run(database: Database) -> dict[str, Any] | None:
     """Dagster's latest run: run_id, job, status, started_at, ended_at.
 
-    None as well where Dagster's database was never made or cannot be reached: this must not keep anybody from
-    reading the application's.
+    None as well where Dagster's database was never made, keeps the runs of another one, or cannot be reached: this
+    must not keep anybody from reading the application's.
     """
+    if Settings().dagster_database_url is None:
+        with database.transaction(read_only=True) as connection:
+            if _is_of_another(_mark(connection), database):
+                return None
     storage = Database(normalise_url(dagster_url(database), "DAGSTER_DATABASE_URL"))
     try:
         with storage.transaction(read_only=True) as connection:

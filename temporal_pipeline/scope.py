@@ -1,5 +1,6 @@
 """What a run works on: one set of options for all assets of the run."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +56,12 @@ class Scope(dg.ConfigurableResource):  # type: ignore[type-arg]
             return None
         with database.transaction(read_only=True) as connection:
             return find_entities(connection, self.entities)
+
+
+def is_dry_run(run_config: Mapping[str, Any]) -> bool:
+    """Whether a run with this configuration only shows what it would do."""
+    scope = run_config.get("resources", {}).get("scope", {})
+    return bool(scope.get("config", {}).get("dry_run"))
 
 
 def parse_instant(value: str) -> datetime:

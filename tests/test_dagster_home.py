@@ -19,6 +19,7 @@ from temporal_pipeline.dagster_home import (
 )
 from temporal_pipeline.database import Database
 from temporal_pipeline.errors import PipelineError
+from tests.conftest import temporary_database
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +77,32 @@ def test_it_is_made_on_first_use_also_by_several_at_once(empty_database: Databas
     assert set(urls) == {dagster_url(empty_database)}
     with psycopg.connect(urls[0].replace("+psycopg2", "")) as connection:
         assert connection.info.dbname == default_name
+
+
+def test_one_that_keeps_the_runs_of_another_application_database_is_refused(
+    empty_database: Database, server_url: str, default_name: str
+) -> None:
+    with temporary_database(server_url) as other:
+        ensure_dagster_database(empty_database)
+        ensure_dagster_database(empty_database)
+        assert last_run(other) is None
+        with pytest.raises(PipelineError, match=f"'{default_name}' keeps the runs of another") as error:
+            ensure_dagster_database(other)
+        assert error.value.exit_code == 5
+        assert "set DAGSTER_DATABASE_URL" in error.value.hint
+        remedy = error.value.hint.split(": ")[-1]
+        with psycopg.connect(libpq_url(other), autocommit=True) as connection:
+            connection.execute(remedy)
+        ensure_dagster_database(other)
+        with pytest.raises(PipelineError, match="another application database"):
+            ensure_dagster_database(empty_database)
+
+
+def test_one_that_an_administrator_described_is_taken(empty_database: Database, default_name: str) -> None:
+    with psycopg.connect(libpq_url(empty_database), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{default_name}"')
+        connection.execute(f"COMMENT ON DATABASE \"{default_name}\" IS 'for the crawlers'")
+    assert ensure_dagster_database(empty_database) == dagster_url(empty_database)
 
 
 def test_without_the_right_it_is_refused_with_the_statement_to_run(

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,13 +28,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make_ui(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+# Whatever listens on this machine, for tests that do not ask.
+NOBODY_LISTENS = "PYTHON=false"
+
+
+def make_ui(
+    folder: Path, *options: str, listening: str = NOBODY_LISTENS
+) -> "subprocess.CompletedProcess[str]":
     # Without what the `make test` that we may be part of tells its children.
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
     }
     return subprocess.run(
-        ["make", "--no-print-directory", "ui", *options],
+        ["make", "--no-print-directory", "ui", listening, *options],
         cwd=folder,
         env=environment | {"HOST": "not asked", "PORT": "not asked"},
         capture_output=True,
@@ -70,3 +78,15 @@ def test_who_names_the_risk_may_take_it(folder: Path) -> None:
     assert done.returncode == 0
     assert "--host 0.0.0.0 --port 3000 " in done.stdout
     assert "whoever reaches 0.0.0.0:3000 may start and cancel runs" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_taken_port_is_refused_before_a_second_daemon_starts(folder: Path, host: str) -> None:
+    python = f"PYTHON={sys.executable}"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = make_ui(folder, f"HOST={host}", f"PORT={port}", listening=python)
+    assert refused.returncode != 0
+    assert "called:" not in refused.stdout
+    assert f"error: something listens on {host}:{port} already" in refused.stderr
+    assert make_ui(folder, f"PORT={port}", listening=python).returncode == 0

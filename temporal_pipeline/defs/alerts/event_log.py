@@ -8,6 +8,8 @@ from dagster._core.definitions.freshness import FreshnessState, FreshnessStateCh
 from dagster._core.events import JobFailureData
 
 from temporal_pipeline.alerts import Alert
+from temporal_pipeline.errors import PipelineError
+from temporal_pipeline.scope import is_dry_run
 
 # Numbers are given before events are committed, so that a lower one may come to light later. Each event is a
 # transaction of its own, of milliseconds.
@@ -48,7 +50,7 @@ def alerts_since(
         )
         if len(records) == AT_ONCE:
             reached = min(reached, records[-1].storage_id)
-        alerts += _alerts(_new(records, seen, now))
+        alerts += _alerts(instance, _new(records, seen, now))
     return alerts, str(reached)
 
 
@@ -59,14 +61,16 @@ def _new(
     return (one for one in records if seen is None or one.storage_id > seen or one.timestamp > recently)
 
 
-def _alerts(records: Iterator[dg.EventLogRecord]) -> Iterator[Alert]:
+def _alerts(instance: dg.DagsterInstance, records: Iterator[dg.EventLogRecord]) -> Iterator[Alert]:
     for record in records:
         event = record.event_log_entry.dagster_event
         if event is None:
             continue
         at = datetime.fromtimestamp(record.timestamp, UTC)
         if event.event_type is dg.DagsterEventType.RUN_FAILURE:
-            yield _failed_run(record.run_id, event, at)
+            # Whoever tries something out sees for himself that it failed.
+            if not _is_dry(instance, record.run_id):
+                yield _failed_run(record.run_id, event, at)
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             if not check.passed and check.blocking and check.severity is dg.AssetCheckSeverity.ERROR:
@@ -78,21 +82,39 @@ def _alerts(records: Iterator[dg.EventLogRecord]) -> Iterator[Alert]:
 
 
 def _failed_run(run_id: str, event: dg.DagsterEvent, at: datetime) -> Alert:
-    failure, step = event.event_specific_data, None
+    failure, step, reason = event.event_specific_data, None, None
     # Whose process was killed, or who took too long, is reported by others, without data.
     where = "and was ended from outside"
     if isinstance(failure, JobFailureData):
         step = failure.first_step_failure_event.step_key if failure.first_step_failure_event else None
         where = "before any of its steps did" if step is None else f"in step {step}"
+        reason = _reason(failure)
     return Alert(
         subject=f"run:{run_id}",
         state="failed",
         since=at,
         severity="critical",
         about=event.job_name,
-        title=f"Run {run_id[:8]} of job {event.job_name} failed {where}",
-        details={"kind": "run", "run_id": run_id, "job": event.job_name, "step": step},
+        title=f"Run {run_id[:8]} of job {event.job_name} failed {where}{f': {reason}' if reason else ''}",
+        details={"kind": "run", "run_id": run_id, "job": event.job_name, "step": step, "reason": reason},
     )
+
+
+def _reason(failure: JobFailureData) -> str | None:
+    """What an error of ours says. Others may hold anything, also what a webhook must not be told."""
+    event = failure.first_step_failure_event
+    error = event.step_failure_data.error if event else failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    ours: list[type[PipelineError]] = [PipelineError, *PipelineError.__subclasses__()]
+    if error is None or error.cls_name not in [kind.__name__ for kind in ours]:
+        return None
+    return error.message.removeprefix(f"{PipelineError.__module__}.{error.cls_name}: ").splitlines()[0]
+
+
+def _is_dry(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is not None and is_dry_run(run.run_config)
 
 
 def _failed_check(run_id: str, check: dg.AssetCheckEvaluation, at: datetime) -> Alert:

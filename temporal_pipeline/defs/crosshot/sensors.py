@@ -1,8 +1,7 @@
 """The sensor that starts an incremental run when crawls have brought something new."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 from sqlalchemy import Connection
@@ -16,6 +15,7 @@ from temporal_pipeline.defs.events.reading import queries as events
 from temporal_pipeline.defs.periods.cutting import waiting_entities
 from temporal_pipeline.defs.schema.upgrade import is_at_head
 from temporal_pipeline.errors import PipelineError
+from temporal_pipeline.scope import is_dry_run
 
 JOB = "update"
 # A run that migrates is started by a person, never by a sensor.
@@ -120,7 +120,7 @@ def _history(instance: dg.DagsterInstance) -> History:
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1)
     unfinished = runs[0].run_id if runs else None
     ended = instance.get_run_records(dg.RunsFilter(job_name=JOB, statuses=FINISHED), limit=RUNS_LOOKED_AT)
-    ended = [record for record in ended if not _is_dry(record.dagster_run.run_config)]
+    ended = [record for record in ended if not is_dry_run(record.dagster_run.run_config)]
     if not ended:
         return History(unfinished)
     succeeded = [record.dagster_run.status == dg.DagsterRunStatus.SUCCESS for record in ended]
@@ -131,9 +131,3 @@ def _history(instance: dg.DagsterInstance) -> History:
         last.dagster_run.run_id,
         last.update_timestamp if last.end_time is None else datetime.fromtimestamp(last.end_time, UTC),
     )
-
-
-def _is_dry(run_config: Mapping[str, Any]) -> bool:
-    """Whether the run only showed what it would do."""
-    scope = run_config.get("resources", {}).get("scope", {})
-    return bool(scope.get("config", {}).get("dry_run"))

@@ -13,6 +13,8 @@ from temporal_pipeline.alerts.outbox import KEPT
 from temporal_pipeline.database import Database
 from temporal_pipeline.definitions import definitions
 from temporal_pipeline.defs.alerts import event_log
+from temporal_pipeline.defs.contents.assets import content_relevance
+from temporal_pipeline.scope import Scope
 from tests.alerts.receiver import SECRET, Receiver, receiving, rows
 
 
@@ -89,6 +91,23 @@ def test_a_failed_run_is_told_once(
     for cursor in (answer.cursor, None, "nonsense"):
         assert tick(defs, instance, database, cursor).skip_message == "0 recorded"
     assert len(receiver.received) == 1
+
+
+def test_of_a_failed_run_an_error_of_ours_is_told(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    for dry_run in (True, False):
+        dg.materialize(
+            [content_relevance],
+            resources={"database": database, "scope": Scope(entities=["Nobody"])},
+            run_config={"resources": {"scope": {"config": {"entities": ["Nobody"], "dry_run": dry_run}}}},
+            instance=instance,
+            raise_on_error=False,
+        )
+    tick(defs, instance, database)
+    [told] = alerts(database)
+    assert told.title.endswith(" failed in step content_relevance: " + told.details["reason"])
+    assert told.details["reason"].startswith("there is no topic or user 'Nobody'")
 
 
 def test_a_run_that_others_ended_is_told_and_holds_up_nothing(
