@@ -11,6 +11,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from temporal_pipeline.embedded.server import command_line
+
 HOST_TAG = "temporal_pipeline/host"
 PROCESS_TAG = "temporal_pipeline/process"
 UNDER_WAY: Sequence[dg.DagsterRunStatus] = (
@@ -49,6 +51,9 @@ def _lives(process: str) -> bool:
         return False
     except (PermissionError, OverflowError):
         return True
+    # A code server that has just met a database that was down no longer collects its dead, which stay zombies.
+    if not command_line(int(pid)):
+        return False
     # A container that comes back has the same name, and gives the same numbers to other processes and threads.
     return started in ("", "?") or _started(int(pid)) in (started, "?")
 

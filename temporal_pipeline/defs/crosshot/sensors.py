@@ -31,7 +31,9 @@ FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 # After so many failures in a row the longest pause is reached; dry runs in between do not count.
 RUNS_LOOKED_AT = 20
 NOT_AT_HEAD = "the schema is not at head; run `temporal-pipeline update` or the job `migrate`"
+TRIED = "nothing waits that was not tried"
 DATA_VERSION_TAG = "dagster/data_version"
+RUN_KEY_TAG = "dagster/run_key"
 
 
 @dg.sensor(
@@ -66,6 +68,10 @@ def new_crawls(context: dg.SensorEvaluationContext, database: dg.ResourceParam[D
     reports, cursor = _report(waiting, context.cursor)
     if not isinstance(decision, Start):
         return dg.SensorResult(skip_reason=decision.reason, cursor=cursor, asset_events=reports)
+    if context.instance.get_runs(_started_for(decision), limit=1):
+        # Dagster would start none either, but would not say why.
+        reason = f"{TRIED}: open events are looked at once after a crawl that brought nothing"
+        return dg.SensorResult(skip_reason=reason, cursor=cursor, asset_events=reports)
     assert context.repository_def is not None
     request = dg.RunRequest(
         run_key=decision.run_key,
@@ -73,6 +79,11 @@ def new_crawls(context: dg.SensorEvaluationContext, database: dg.ResourceParam[D
         asset_selection=sorted(SELECTION.resolve(context.repository_def.asset_graph)),
     )
     return dg.SensorResult(run_requests=[request], cursor=cursor, asset_events=reports)
+
+
+def _started_for(decision: Start) -> dg.RunsFilter:
+    """Runs for the same key that were not only created."""
+    return dg.RunsFilter(statuses=[*UNFINISHED, *FINISHED], tags={RUN_KEY_TAG: decision.run_key})
 
 
 def _open_events(connection: Connection, waiting: Container[str]) -> list[Waiting]:

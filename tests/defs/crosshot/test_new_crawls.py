@@ -26,6 +26,7 @@ from sqlalchemy import make_url, text, update
 from temporal_pipeline.abandoned_runs import process_tags
 from temporal_pipeline.database import Database
 from temporal_pipeline.definitions import definitions
+from temporal_pipeline.defs.crosshot.sensors import TRIED
 from temporal_pipeline.defs.events.searching import detect_events
 from tests.crosshot_rows import add_content, add_task, add_topic, at
 from tests.defs.events.world import add_period, crawl_hour
@@ -181,6 +182,18 @@ def test_another_process_that_was_given_the_same_number_is_not_waited_for(
     ended_run = instance.get_run_by_id(run)
     assert ended_run is not None
     assert ended_run.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_whose_process_is_a_zombie_is_not_waited_for(
+    defs: dg.Definitions, instance: dg.DagsterInstance, database: Database
+) -> None:
+    add_due_content(database)
+    # Reaped at the end of the block only.
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        tags = process_tags() | {"temporal_pipeline/process": str(process.pid)}
+        add_run(instance, dg.DagsterRunStatus.STARTED, tags=tags)
+        assert "the last run did not succeed" in tick(defs, instance, database).skip_message
 
 
 def test_a_run_in_a_process_that_lives_is_waited_for(
@@ -386,6 +399,10 @@ def test_a_crawl_without_contents_asks_for_another_look_at_an_open_event(
     [request] = tick(defs, instance, database).run_requests
     [again] = tick(defs, instance, database).run_requests
     assert again.run_key == request.run_key
+    run = add_run(instance, dg.DagsterRunStatus.SUCCESS, tags={"dagster/run_key": request.run_key})
+    answer = tick(defs, instance, database)
+    assert (answer.run_requests, answer.skip_message.partition(":")[0]) == ([], TRIED)
+    instance.delete_run(run)
     detect_events(database, "quiet")
     assert "nothing waits" in tick(defs, instance, database).skip_message
 
