@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,13 @@ class Stack:
 
     folder: Path
     binaries: Path
+    files: tuple[Path, ...] = (compose.BASE,)
     database_port: int = field(default_factory=free_port)
     code_port: int = field(default_factory=free_port)
     web_ports: dict[str, int] = field(
         default_factory=lambda: {"webserver": free_port(), "viewer": free_port()}
     )
+    server: "Server" = field(init=False)
 
     def __post_init__(self) -> None:
         self.secrets = self.folder / "secrets"
@@ -64,7 +66,7 @@ class Stack:
 
     @property
     def model(self) -> dict[str, Any]:
-        return compose.model(compose.BASE, variables={"POSTGRES_HOST": HOST})
+        return compose.model(*self.files, variables={"POSTGRES_HOST": HOST})
 
     def password(self, role: str) -> str:
         return (self.secrets / f"{ROLES[role]}_password").read_text()
@@ -145,13 +147,11 @@ class Stack:
             check=False,
         )
 
-    @contextmanager
-    def service(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`docker compose up NAME`, healthy at first, gone with all that it started at the end."""
+    def start(self, name: str) -> subprocess.Popen[bytes]:
+        """What `docker compose up NAME` starts; what it says is added to the service's log."""
         command = self.model["services"][name]["command"]
-        log = self.folder / f"{name}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
+        with self.log(name).open("ab") as output:
+            return subprocess.Popen(
                 [DEPLOY / "entrypoint.sh", *self.command(name, command)],
                 cwd=PROJECT_ROOT,
                 env=self.variables(name),
@@ -160,15 +160,27 @@ class Stack:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def wait_until_healthy(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        """The daemon is not waited for: it says that it is well only after minutes."""
+        deadline = time.monotonic() + START_SECONDS
+        while name != "daemon" and not self.is_healthy(name):
+            assert process.poll() is None, self.log(name).read_text()[-3000:]
+            assert time.monotonic() < deadline, self.log(name).read_text()[-3000:]
+            time.sleep(0.2)
+
+    @contextmanager
+    def service(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
+        """`docker compose up NAME`, healthy at first, gone with all that it started at the end."""
+        process = self.start(name)
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while name != "daemon" and not self.is_healthy(name):
-                assert process.poll() is None, log.read_text()[-3000:]
-                assert time.monotonic() < deadline, log.read_text()[-3000:]
-                time.sleep(0.2)
+            self.wait_until_healthy(name, process)
             yield process
         finally:
-            _end(process)
+            end(process)
 
     def is_healthy(self, service: str) -> bool:
         test = self.model["services"][service]["healthcheck"]["test"]
@@ -188,7 +200,8 @@ class Stack:
         return document["data"]
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a service with all that it started."""
     process.terminate()
     try:
         process.wait(20)
@@ -196,20 +209,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     # Processes of runs are in the session that was made for them.
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
-    """A stack whose server is up and has what a new container gives it."""
+def running_stack(*files: Path) -> Iterator[Stack]:
+    """A stack, of these compose files, whose server is up and has what a new container gives it."""
     with tempfile.TemporaryDirectory(prefix="temporal_pipeline-") as folder, ExitStack() as cleaning:
         # The account that runs the server instead of root has to enter it; the data folder stays its own.
         Path(folder).chmod(0o755)
-        stack = Stack(Path(folder), _binaries())
-        cleaning.enter_context(_server(stack))
+        stack = Stack(Path(folder), _binaries(), files or (compose.BASE,))
+        stack.server = Server(stack)
+        stack.server.start()
+        cleaning.callback(stack.server.stop)
         made = stack.psql(
             "postgres", "--file", stack.adapted("postgres", DEPLOY / "initdb.sql"), database="postgres"
         )
@@ -224,23 +237,55 @@ def _binaries() -> Path:
         return embedded_binaries()
 
 
-@contextmanager
-def _server(stack: Stack) -> Iterator[None]:
+class Server:
     """A PostgreSQL on TCP that lets nobody in without a password."""
-    owner = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.getuid())
-    identity: dict[str, Any] = (
-        {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    )
-    log = stack.folder / "postgres.log"
-    data = stack.folder / "data"
-    data.mkdir(mode=0o700)
-    os.chown(data, owner.pw_uid, owner.pw_gid)
 
-    def program(name: str, *arguments: str | Path) -> None:
+    def __init__(self, stack: Stack) -> None:
+        self.binaries = stack.binaries
+        self.log = stack.log("postgres")
+        self.data = stack.folder / "data"
+        self.options = f"-h {HOST} -p {stack.database_port} -k {self.data} -c fsync=off"
+        self.owner = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.getuid())
+        self.data.mkdir(mode=0o700)
+        os.chown(self.data, self.owner.pw_uid, self.owner.pw_gid)
+        password = stack.folder / "superuser"
+        password.write_text(stack.password("postgres"))
+        self._program(
+            "initdb",
+            *("--username=postgres", f"--pwfile={password}", "--auth=scram-sha-256", "--no-sync"),
+            *("--encoding=UTF8", "--locale=C", "--lc-ctype=C.UTF-8"),
+        )
+
+    def start(self) -> None:
+        self._program("pg_ctl", "start", "-w", "-o", self.options)
+
+    def stop(self) -> None:
+        self._program("pg_ctl", "stop", "-m", "immediate")
+
+    def kill(self) -> None:
+        """Kill the postmaster and all its children, as a failure of the machine would; wait until they are gone."""
+        postmaster = int((self.data / "postmaster.pid").read_text().partition("\n")[0])
+        # So that it starts no more of them.
+        os.kill(postmaster, signal.SIGSTOP)
+        listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+        processes = [tuple(map(int, line.split())) for line in listing.stdout.splitlines()]
+        family = [postmaster, *(pid for pid, parent in processes if parent == postmaster)]
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + START_SECONDS
+        while any(Path(f"/proc/{pid}").exists() for pid in family):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def _program(self, name: str, *arguments: str | Path) -> None:
+        identity: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            identity = {"user": self.owner.pw_uid, "group": self.owner.pw_gid, "extra_groups": []}
         # Into a file, since a server keeps what it is given open for as long as it lives.
-        with log.open("ab") as output:
+        with self.log.open("ab") as output:
             done = subprocess.run(
-                [stack.binaries / name, "-D", data, *arguments],
+                [self.binaries / name, "-D", self.data, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -248,18 +293,4 @@ def _server(stack: Stack) -> Iterator[None]:
                 cwd="/",
                 **identity,
             )
-        assert done.returncode == 0, log.read_text()
-
-    password = stack.folder / "superuser"
-    password.write_text(stack.password("postgres"))
-    program(
-        "initdb",
-        *("--username=postgres", f"--pwfile={password}", "--auth=scram-sha-256", "--no-sync"),
-        *("--encoding=UTF8", "--locale=C", "--lc-ctype=C.UTF-8"),
-    )
-    options = f"-h {HOST} -p {stack.database_port} -k {data} -c fsync=off"
-    program("pg_ctl", "start", "-w", "-o", options)
-    try:
-        yield
-    finally:
-        program("pg_ctl", "stop", "-m", "immediate")
+        assert done.returncode == 0, self.log.read_text()
