@@ -266,10 +266,11 @@ ON CONFLICT (period_id, content_id) DO NOTHING;
 -- Some contents of a draft that goes: those of a vanished topic point to their user's period of the same cut, of which they are members already, others become due again.
 UPDATE contents c SET analysis_period_id = leaving.home
 FROM (
-    SELECT content.place, own.period_id AS home
+    SELECT content.id, own.period_id AS home
     FROM temporal_pipeline.period_cut gone
     CROSS JOIN LATERAL (
-        SELECT ctid AS place, user_id FROM contents
+        -- By its place, a row that was changed while it was waited for would not be found any more.
+        SELECT id, user_id FROM contents
         WHERE analysis_period_id = gone.period_id
         LIMIT CAST(:most AS int)
         FOR NO KEY UPDATE
@@ -279,7 +280,7 @@ FROM (
      AND gone.entity_type = 'topic'
     WHERE gone.period_id = CAST(:period AS uuid)
 ) leaving
-WHERE c.ctid = leaving.place;
+WHERE c.id = leaving.id;
 
 -- name: vanished_drafts
 -- Drafts of a cut whose topic or user the application has deleted meanwhile.
@@ -390,10 +391,11 @@ WITH theirs AS MATERIALIZED (
           SELECT FROM temporal_pipeline.period_stage done WHERE done.period_id = p.id AND done.stage = 'snapshots'
       )
 ), moving AS MATERIALIZED (
-    SELECT content.place, theirs.id AS home
+    SELECT content.id, theirs.id AS home
     FROM theirs
     CROSS JOIN LATERAL (
-        SELECT ctid AS place FROM contents
+        -- By its place, a row that was changed while it was waited for would not be found any more.
+        SELECT id FROM contents
         WHERE analysis_period_id = CAST(:period AS uuid)
           AND crawled_at >= theirs.period_start AND crawled_at < theirs.period_end
         LIMIT CAST(:most AS int)
@@ -402,7 +404,7 @@ WITH theirs AS MATERIALIZED (
     LIMIT CAST(:most AS int)
 )
 UPDATE contents c SET analysis_period_id = moving.home
-FROM moving WHERE c.ctid = moving.place
+FROM moving WHERE c.id = moving.id
 RETURNING c.id;
 
 -- name: figures
@@ -697,12 +699,13 @@ ORDER BY c.id;
 -- Some contents of a superseded period point to its successor.
 UPDATE contents c SET analysis_period_id = CAST(:successor AS uuid)
 FROM (
-    SELECT ctid AS place FROM contents
+    -- By its place, a row that was changed while it was waited for would not be found any more.
+    SELECT id FROM contents
     WHERE analysis_period_id = CAST(:period AS uuid)
     LIMIT CAST(:most AS int)
     FOR NO KEY UPDATE
 ) moving
-WHERE c.ctid = moving.place;
+WHERE c.id = moving.id;
 
 -- name: finish_reanalysis
 -- All contents point to the successor: now its queries can be measured.

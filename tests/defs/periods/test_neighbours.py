@@ -1,5 +1,7 @@
 """The application beside us: its own periods win, and what it deletes takes nothing with it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import text
 
@@ -16,6 +18,7 @@ from tests.defs.periods.world import (
     pointer,
     refuse_periods_of,
     rows,
+    somebody_waits,
 )
 
 
@@ -53,6 +56,29 @@ def test_a_period_that_the_application_closes_meanwhile_wins(database: Database)
     zero, one = periods_of(database, topic)
     assert zero.id == theirs
     assert (pointer(database, outside), one.period_number, one.period_start) == (one.id, 1, at(5))
+
+
+def test_what_the_application_changes_while_it_is_moved_moves_too(database: Database) -> None:
+    with database.transaction() as c:
+        topic = add_topic(c)
+        inside = add_content(c, topic=topic, crawled_at=at(1))
+        mark_prepared(c)
+        begun = cutting._begin(c, "run", None, None, False)
+    assert begun is not None
+    link(database, begun)
+    other = Database(database.url)
+    with ThreadPoolExecutor() as pool:
+        with database.transaction() as c:
+            theirs = application_period(c, topic, number=0, start=at(0), end=at(5))
+        with database.transaction() as c:
+            c.execute(text("UPDATE contents SET lang = 'de' WHERE id = :id"), {"id": inside})
+            done = pool.submit(cutting.perform_cut, other, "another run")
+            while not (done.done() or somebody_waits(database)):
+                pass
+        assert done.result().failed == []
+    other.dispose()
+    assert pointer(database, inside) == theirs
+    assert [period.id for period in periods_of(database, topic)] == [theirs]
 
 
 def test_a_draft_that_the_application_emptied_is_gone(database: Database) -> None:

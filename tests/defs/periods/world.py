@@ -110,3 +110,9 @@ def link(database: Database, begun: Cut) -> None:
     """The first half of a cut."""
     with hold(database, "periods", 0) as held:
         link_due(held, begun, batch_size=100, workers=2)
+
+
+def somebody_waits(database: Database) -> bool:
+    """Whether a session waits for what another one has changed and not committed yet."""
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(rows(database, waiting))

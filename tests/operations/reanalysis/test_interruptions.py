@@ -20,7 +20,7 @@ from temporal_pipeline.operations.verification import verify
 from temporal_pipeline.settings import PROJECT_ROOT
 from tests.conftest import temporary_database
 from tests.defs.events.world import crawl_hour
-from tests.defs.periods.world import periods_of, rows
+from tests.defs.periods.world import periods_of, rows, somebody_waits
 from tests.operations.reanalysis.world import World, again, content, update
 
 # What a re-analysis is about to execute when it dies, and the how-many-th of its kind.
@@ -153,6 +153,25 @@ def test_cuts_and_reanalyses_at_once_lose_no_link(database: Database, world: Wor
     update(database)
     assert rows(database, WITHOUT_LINK) == []
     assert rows(database, everything)[0].n == before
+    assert broken(database) == set()
+
+
+def test_what_the_application_changes_while_it_is_moved_follows_too(database: Database, world: World) -> None:
+    latest = periods_of(database, world.topic.id)[1].id
+    crawler, other = Database(database.url), Database(database.url)
+    with ThreadPoolExecutor() as pool:
+        with crawler.transaction() as connection:
+            edit = text("UPDATE contents SET text = 'edited' WHERE analysis_period_id = :id")
+            assert connection.execute(edit, {"id": latest}).rowcount
+            done = pool.submit(reanalyse, other, latest, "again", "run")
+            # All that is still to be moved is held, and let go while it is waited for.
+            while not (done.done() or somebody_waits(database)):
+                pass
+        done.result()
+    crawler.dispose()
+    other.dispose()
+    assert rows(database, "SELECT id FROM contents WHERE analysis_period_id = :id", id=latest) == []
+    update(database)
     assert broken(database) == set()
 
 
