@@ -102,6 +102,16 @@ def test_pages_and_fields(command: Query) -> None:
     assert "content_count" not in second["data"]["items"][0]
 
 
+def test_csv_says_how_to_go_on_and_has_no_python_in_it(command: Query) -> None:
+    first = command("events", TIDES, "--limit", "2", "--csv", "--fields", "evidence,figures")
+    cursor = first.stderr.partition("--cursor ")[2].split()[0]
+    second = command("events", TIDES, "--cursor", cursor, "--csv")
+    assert len(list(csv.DictReader(io.StringIO(second.stdout)))) == 1
+    assert "--cursor" not in second.stderr
+    for row in csv.DictReader(io.StringIO(first.stdout)):
+        assert json.loads(row["evidence"]) == []
+
+
 def test_as_of_a_time(command: Query) -> None:
     data = command.json("timeline", TIDES, "--as-of", at(13).isoformat())["data"]
     assert [item["period_number"] for item in data["items"]] == [1, 0]

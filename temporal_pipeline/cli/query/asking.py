@@ -1,5 +1,6 @@
 """What the verbs of `query` share: options, asking, and printing what came back."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from temporal_pipeline.cli.output import Output, json_option
@@ -88,7 +90,7 @@ def ask(
 
     Raises PipelineError for an error value, whose code and choices go into the JSON.
     """
-    from temporal_pipeline.query import Failure, Timeline  # noqa: PLC0415 - only these verbs need it
+    from temporal_pipeline.query import Failure, Page, Timeline  # noqa: PLC0415 - only these verbs need it
 
     if as_csv and output.as_json:
         raise click.UsageError("--json and --csv exclude each other")
@@ -106,6 +108,8 @@ def ask(
         output.succeed(answer.to_dict())
     elif as_csv:
         click.echo(_csv(answer.to_frame()), nl=False)
+        if isinstance(answer, Page):
+            _print_continuation(output.progress, answer)
         print_notices(output, answer.warnings, to_stderr=True)
     else:
         show(answer)
@@ -113,7 +117,12 @@ def ask(
 
 
 def _csv(frame: "pd.DataFrame") -> str:
-    return frame.to_csv(index=False)
+    """A cell that is a list or an object is JSON, as other programs read it."""
+
+    def cell(value: object) -> object:
+        return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else value
+
+    return frame.map(cell).to_csv(index=False)
 
 
 def fields_for(output: Output, as_csv: bool, wanted: list[str] | None, shown: list[str]) -> list[str] | None:
@@ -133,8 +142,12 @@ def print_page(output: Output, page: "Page[Any]", columns: dict[str, Callable[[A
     show(f"{entity.entity_type} {entity.name}{then}: {len(page.items)} shown, the newest first")
     if page.items:
         print_table(output, [{title: text(item) for title, text in columns.items()} for item in page.items])
+    _print_continuation(output.console, page)
+
+
+def _print_continuation(console: Console, page: "Page[Any]") -> None:
     if page.next_cursor is not None:
-        show(f"more       --cursor {page.next_cursor}")
+        console.print(f"more       --cursor {page.next_cursor}")
 
 
 def print_table(output: Output, rows: list[dict[str, str]]) -> None:
