@@ -1,7 +1,9 @@
 """From rows to a page: whole items only, within the limit and within the characters."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from sqlalchemy import Row
@@ -12,8 +14,6 @@ from temporal_pipeline.query.session import Situation, notice
 
 Item = TypeVar("Item", bound=Model)
 
-# What a cursor takes at the most.
-CURSOR_CHARACTERS = 200
 UNITS = ((31_557_600, "year"), (2_629_800, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
@@ -51,22 +51,23 @@ def page(
             warnings=notices,
         )
 
-    notices = warnings(items)
-    room = asked.max_chars - len(envelope((), len(rows), notices).to_json()) - CURSOR_CHARACTERS
-    taken, used = 0, 0
-    for item in items:
-        used += len(item.to_json()) + 1
-        if used > room:
-            break
-        taken += 1
-    if items and not taken:
+    def size(count: int) -> int:
+        return len(envelope((), count, warnings(items[:count])).to_json()) + ends[count - 1]
+
+    whole = envelope(items, len(items), warnings(items))
+    if not items or len(whole.to_json()) <= asked.max_chars:
+        return whole
+    # Where each item ends in the list of them, with the commas between them.
+    ends = [end - 1 for end in accumulate(len(item.to_json()) + 1 for item in items)]
+    taken = bisect_right(range(1, len(items)), asked.max_chars, key=size)
+    if not taken:
         too_large = notice(
             "item_too_large",
             f"an item of {len(items[0].to_json()):,} characters has no room in max_chars {asked.max_chars:,} and is "
             f"left out: {_identity(items[0])}; ask again with a larger max_chars or fewer fields",
         )
         return envelope((), 1, [*warnings(()), too_large])
-    return envelope(items[:taken], taken, warnings(items[:taken]) if taken < len(items) else notices)
+    return envelope(items[:taken], taken, warnings(items[:taken]))
 
 
 def _identity(item: Model) -> str:

@@ -130,7 +130,7 @@ WITH known AS (
     WHERE r.entity_type = CAST(:entity_type AS text) AND r.entity_id = CAST(:entity_id AS uuid)
       AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 )
-SELECT c.id AS content_id, s.created_at AS recorded_at, s.period_id, s.contribution_type,
+SELECT c.id AS content_id, least(greatest(s.created_at, '1970-01-01'), '9998-12-31') AS recorded_at, s.period_id, s.contribution_type,
        least(greatest(coalesce(c.published_at, c.crawled_at), '1970-01-01'), '9998-12-31') AS happened_at,
        CASE WHEN c.published_at BETWEEN '1970-01-01' AND '9998-12-31' THEN c.published_at END AS published_at,
        CASE WHEN c.crawled_at BETWEEN '1970-01-01' AND '9998-12-31' THEN c.crawled_at END AS crawled_at,
@@ -183,7 +183,7 @@ FULL JOIN (
 
 -- name: contents_that_came
 -- Posts of a period that another one does not have, the most relevant first.
-SELECT c.id AS content_id, s.created_at AS recorded_at, s.period_id, s.contribution_type,
+SELECT c.id AS content_id, least(greatest(s.created_at, '1970-01-01'), '9998-12-31') AS recorded_at, s.period_id, s.contribution_type,
        least(greatest(coalesce(c.published_at, c.crawled_at), '1970-01-01'), '9998-12-31') AS happened_at,
        CASE WHEN c.published_at BETWEEN '1970-01-01' AND '9998-12-31' THEN c.published_at END AS published_at,
        CASE WHEN c.crawled_at BETWEEN '1970-01-01' AND '9998-12-31' THEN c.crawled_at END AS crawled_at,
@@ -273,7 +273,8 @@ WITH known AS (
     FROM dated d
 )
 SELECT id AS event_id, event_type, told_severity AS severity, told_title AS title, state,
-       detected_at AS first_detected_at, ended, created_at AS recorded_at, known_period AS period_id, period_number,
+       detected_at AS first_detected_at, ended,
+       least(greatest(created_at, '1970-01-01'), '9998-12-31') AS recorded_at, known_period AS period_id, period_number,
        metadata->>'onset' AS onset,
        CASE WHEN is_as_of THEN description END AS description,
        CASE WHEN is_as_of AND state NOT IN ('active', 'recovering') THEN resolution_note END AS resolution_note,
@@ -342,7 +343,8 @@ WITH known AS (
       AND r.recorded_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
 )
 SELECT e.id AS effectiveness_id, e.platform, e.query, e.period_id, known.period_number, known.period_start,
-       known.period_end, e.created_at AS recorded_at, known.completeness_score AS coverage,
+       known.period_end, least(greatest(e.created_at, '1970-01-01'), '9998-12-31') AS recorded_at,
+       known.completeness_score AS coverage,
        judged.score AS effectiveness_score, e.total_found, e.relevant_count, e.high_value_count, e.avg_relevance,
        e.coverage_ratio, CASE WHEN judged.is_as_of THEN e.recommendations END AS recommendations,
        coalesce(judged.score, -1) AS rank

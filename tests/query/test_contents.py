@@ -8,7 +8,7 @@ from sqlalchemy import text
 from temporal_pipeline.database import Database
 from temporal_pipeline.query import Contents, Timeline
 from tests.crosshot_rows import add_content, add_task, add_topic, add_user, at
-from tests.query.world import add_period, add_snapshot, ok, supersede
+from tests.query.world import add_event, add_period, add_snapshot, insert, ok, supersede
 
 
 def ids(page: Contents) -> list[uuid.UUID]:
@@ -138,17 +138,51 @@ def test_an_item_without_room_is_left_out_by_name_and_the_rest_follows(
     assert all(len(page.to_json()) <= 2000 for page in (first, second, third))
 
 
-@pytest.mark.parametrize("max_chars", [1500, 3000, 8000])
-def test_an_answer_has_no_more_characters_than_asked_for(
-    timeline: Timeline, database: Database, topic: uuid.UUID, max_chars: int
+def test_an_answer_has_no_more_characters_than_asked_for_and_as_many_items_as_fit(
+    timeline: Timeline, database: Database, topic: uuid.UUID
 ) -> None:
     period = period_of(timeline, topic)
-    for _ in range(30):
+    for _ in range(9):
         add_post(database, topic, period, 5, 6)
-    page = ok(timeline.query_contents_by_timerange(topic, max_chars=max_chars, limit=30))
-    assert max_chars - 800 < len(page.to_json()) <= max_chars
-    assert page.truncated
-    assert page.next_cursor
+    pages = [ok(timeline.query_contents_by_timerange(topic, limit=count)) for count in range(1, 10)]
+    for page in pages:
+        length = len(page.to_json())
+        fitting = ok(timeline.query_contents_by_timerange(topic, max_chars=length))
+        assert ids(fitting) == ids(page)
+        assert (fitting.truncated, fitting.next_cursor) == (page.truncated, page.next_cursor)
+        smaller = ok(timeline.query_contents_by_timerange(topic, max_chars=length - 1))
+        assert len(smaller.items) == len(page.items) - 1
+        assert smaller.truncated
+        assert smaller.next_cursor or not smaller.items
+    assert not pages[-1].truncated
+
+
+@pytest.mark.parametrize("never", ["infinity", "-infinity"])
+def test_times_of_recording_that_no_calendar_has_are_shown_as_the_nearest(
+    timeline: Timeline, database: Database, topic: uuid.UUID, never: str
+) -> None:
+    period = period_of(timeline, topic)
+    add_post(database, topic, period, 5, 6)
+    with database.transaction() as c:
+        add_event(c, period, topic, 5)
+        measured = {
+            "period_id": period,
+            "entity_type": "topic",
+            "entity_id": topic,
+            "platform": "x",
+            "query": "q",
+        }
+        insert(c, "crawl_effectiveness", measured)
+        for table in ("period_content_snapshots", "temporal_events", "crawl_effectiveness"):
+            c.execute(text(f"UPDATE {table} SET created_at = '{never}'"))
+    nearest = 9998 if never == "infinity" else 1970
+    for ask in (
+        timeline.query_contents_by_timerange,
+        timeline.search_events,
+        timeline.query_effectiveness,
+    ):
+        [item] = ok(ask(topic)).items  # type: ignore[operator]
+        assert item.recorded_at.year == nearest
 
 
 def test_where_no_crawl_looked_silence_is_no_news(timeline: Timeline, database: Database) -> None:
