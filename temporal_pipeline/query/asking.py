@@ -3,7 +3,7 @@
 import base64
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
@@ -17,6 +17,8 @@ MOST_ITEMS = 200
 DEFAULT_LIMIT = 20
 # About two thousand tokens of a language model.
 DEFAULT_CHARACTERS = 8_000
+# What a message repeats of an argument, which may be as long as anybody likes.
+MOST_TOLD = 100
 ONE_DAY = timedelta(days=1)
 SMALLEST_STEP = timedelta(microseconds=1)
 
@@ -73,22 +75,27 @@ def question(
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_ITEMS:
         raise Refusal(
             "invalid_limit",
-            f"limit {limit!r} is not a whole number from 1 to {MOST_ITEMS}",
+            f"limit {told(limit)} is not a whole number from 1 to {MOST_ITEMS}",
             "use cursor to go on",
         )
     if isinstance(max_chars, bool) or not isinstance(max_chars, int) or max_chars < 1:
-        raise Refusal("invalid_argument", f"max_chars {max_chars!r} is not a positive whole number")
+        raise Refusal("invalid_argument", f"max_chars {told(max_chars)} is not a positive whole number")
     return Question(begin, end, known_at, limit, max_chars, _fields(fields, known_fields, default_fields))
 
 
 def _fields(fields: Sequence[str] | None, known: Sequence[str], default: Sequence[str]) -> frozenset[str]:
     if fields is None:
         return frozenset(default)
-    wanted = [fields] if isinstance(fields, str) else list(fields)
-    unknown = [str(name) for name in wanted if name not in known]
+    wanted = [fields] if isinstance(fields, str) else fields
+    if not isinstance(wanted, Sequence | Set):
+        raise Refusal("invalid_argument", f"fields {told(fields)} is no list of names", "", known)
+    unknown = [name for name in wanted if name not in known]
     if unknown:
         raise Refusal(
-            "invalid_argument", f"there is no field {', '.join(unknown)}", "take some of choices", known
+            "invalid_argument",
+            f"there is no field {', '.join(map(told, unknown))}",
+            "take some of choices",
+            known,
         )
     return frozenset(wanted)
 
@@ -108,7 +115,7 @@ def _instant(value: When, name: str, of_a_day: str = "") -> datetime | None:
     except (ValueError, OverflowError, TypeError):
         raise Refusal(
             "invalid_time_range",
-            f"{name} {value!r} is not an ISO 8601 time",
+            f"{name} {told(value)} is not an ISO 8601 time",
             "write 2026-03-01 for a whole UTC day, or 2026-03-01T06:00:00Z",
         ) from None
 
@@ -124,6 +131,23 @@ def _parsed(value: str | date | datetime) -> date | datetime:
         return datetime.fromisoformat(value)
 
 
+def told(value: object) -> str:
+    """A value as it was given, so far as it fits into a message."""
+    try:
+        shown = repr(value)
+    except ValueError:
+        # Python refuses to write out a number of thousands of digits.
+        return "of thousands of digits"
+    return shown if len(shown) <= MOST_TOLD else f"{shown[: MOST_TOLD - 1]}…"
+
+
+def flag(value: object, name: str) -> bool:
+    """True or false. Raises Refusal."""
+    if not isinstance(value, bool):
+        raise Refusal("invalid_argument", f"{name} {told(value)} is neither true nor false")
+    return value
+
+
 def text_argument(value: object, name: str) -> str:
     """A text that PostgreSQL can take. Raises Refusal."""
     try:
@@ -131,7 +155,7 @@ def text_argument(value: object, name: str) -> str:
             raise ValueError(value)
         value.encode()
     except ValueError:
-        raise Refusal("invalid_argument", f"{name} {value!r} is not a text") from None
+        raise Refusal("invalid_argument", f"{name} {told(value)} is not a text") from None
     return value
 
 
@@ -163,7 +187,7 @@ class Cursors:
             padded = cursor + "=" * (-len(cursor) % 4)
             digest, *parts = json.loads(base64.b64decode(padded.encode("ascii"), b"-_", validate=True))
             place = tuple(kind(part) for kind, part in zip(self.kinds, parts, strict=True))
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise _not_a_cursor("this is no cursor") from None
         if digest != self._digest():
             raise _not_a_cursor("this cursor belongs to another question")

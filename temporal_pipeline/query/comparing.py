@@ -1,5 +1,6 @@
 """Two periods side by side: what changed between them."""
 
+import operator
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from temporal_pipeline.query import contents, events
-from temporal_pipeline.query.asking import MOST_ITEMS, Question, Refusal, as_id
+from temporal_pipeline.query.asking import MOST_ITEMS, Question, Refusal, as_id, told
 from temporal_pipeline.query.contents import content_item
 from temporal_pipeline.query.events import as_text, event_item, event_rows, evidence_of
 from temporal_pipeline.query.models import (
@@ -18,7 +19,6 @@ from temporal_pipeline.query.models import (
     Counts,
     EventItem,
     MetricChange,
-    Model,
     Notice,
     QueryChange,
     TermChange,
@@ -124,14 +124,16 @@ def _two_periods(
 def _period(
     connection: Connection, there: Situation, asked: Question, which: WhichPeriod, name: str
 ) -> Row[Any]:
-    identity = which if isinstance(which, uuid.UUID) else as_id(which) if isinstance(which, str) else None
-    wanted: dict[str, Any] = {"period": identity, "number": None, "below": None}
-    if which is not None and identity is None:
+    identity = as_id(which) if isinstance(which, str) else which
+    wanted: dict[str, Any] = {"period": None, "number": None, "below": None}
+    if isinstance(identity, uuid.UUID):
+        wanted["period"] = identity
+    elif which is not None and not isinstance(which, uuid.UUID):
         try:
-            wanted["number"] = int(which)
+            wanted["number"] = int(which) if isinstance(which, str) else operator.index(which)
         except (ValueError, TypeError):
             raise Refusal(
-                "invalid_argument", f"{name} {which!r} is neither a period's number nor its id"
+                "invalid_argument", f"{name} {told(which)} is neither a period's number nor its id"
             ) from None
         if not 0 <= wanted["number"] < 2**31:
             raise _unknown_period(there, which)
@@ -142,9 +144,10 @@ def _period(
 
 
 def _unknown_period(there: Situation, which: WhichPeriod) -> Refusal:
+    name = which if isinstance(which, uuid.UUID) else told(which)
     return Refusal(
         "unknown_period",
-        f"{there.entity.entity_type} {there.entity.name!r} has no period {which} that was known",
+        f"{there.entity.entity_type} {there.entity.name!r} has no period {name} that was known",
         f"its periods are numbered from {there.first_number} to {there.last_number}",
         [str(there.first_number), str(there.last_number)],
     )
@@ -342,17 +345,14 @@ def _fitting(
     excess = len(whole.to_json()) - asked.max_chars
     if excess <= 0:
         return whole
-    sizes = {name: [_size(item) for item in lists[name]] for name in LISTS}
+    sizes = {name: [len(item.to_json()) for item in lists[name]] for name in LISTS}
     while excess > 0 and any(sizes.values()):
         longest = max(LISTS, key=lambda name: sum(sizes[name]))
-        excess -= sizes[longest].pop()
+        # With every item but the last one of a list goes a comma.
+        excess -= sizes[longest].pop() + bool(sizes[longest])
         lists[longest] = lists[longest][: len(sizes[longest])]
     return answer(True)
 
 
 def _with(asked: Question, *fields: str) -> Question:
     return replace(asked, fields=frozenset(fields))
-
-
-def _size(item: Model) -> int:
-    return len(item.to_json()) + 1

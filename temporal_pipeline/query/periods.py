@@ -1,6 +1,5 @@
 """Periods: what was known of an entity, stretch by stretch."""
 
-import math
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
@@ -26,6 +25,8 @@ DEFAULT_FIELDS = ("content_count", "summary_short", "metrics")
 WHOLE_COVERAGE = 0.95
 # Rates over less say more about the crawler than about the world.
 SHORTEST = timedelta(minutes=1)
+# No count comes near it; of what lies beyond, differences and percentages may be more than a number can be.
+TOO_LARGE = 1e100
 
 
 def timeline(
@@ -105,7 +106,7 @@ def _notices(items: Sequence[PeriodItem]) -> list[Notice]:
 
 
 def numbers_in(metrics: Any) -> dict[str, float]:
-    """Those metrics that are finite numbers, or strings of such; what is nested under `platforms` as
+    """Those metrics that are numbers of a sensible size, or strings of such; what is nested under `platforms` as
     `platforms.x`. Anything else is no metric.
     """
     if not isinstance(metrics, dict):
@@ -125,7 +126,7 @@ def _number(value: Any) -> float | None:
         read = float(value)
     except (ValueError, OverflowError):
         return None
-    if not math.isfinite(read):
+    if not abs(read) < TOO_LARGE:
         return None
     return int(read) if read.is_integer() else read
 

@@ -16,7 +16,7 @@ from temporal_pipeline.crawls.coverage import REACH_IN_INTERVALS
 from temporal_pipeline.database import Database, Queries
 from temporal_pipeline.entities import all_entities
 from temporal_pipeline.errors import PipelineError
-from temporal_pipeline.query.asking import Question, Refusal, as_id, text_argument
+from temporal_pipeline.query.asking import Question, Refusal, as_id, text_argument, told
 from temporal_pipeline.query.models import EntityName, Notice
 
 queries = Queries(__package__)
@@ -134,7 +134,9 @@ def situation(
 
 def _entity(connection: Connection, wanted: str | uuid.UUID, entity_type: str | None) -> Row[Any]:
     if entity_type not in (None, "topic", "user"):
-        raise Refusal("invalid_argument", f"there is no entity_type {entity_type!r}", "", ["topic", "user"])
+        raise Refusal(
+            "invalid_argument", f"there is no entity_type {told(entity_type)}", "", ["topic", "user"]
+        )
     name = text_argument(str(wanted) if isinstance(wanted, uuid.UUID) else wanted, "entity")
     kind, mark, rest = name.partition(":")
     rows = _called(connection, name, entity_type)
@@ -145,7 +147,7 @@ def _entity(connection: Connection, wanted: str | uuid.UUID, entity_type: str | 
     if rows:
         raise Refusal(
             "ambiguous_entity",
-            f"{name!r} names {len(rows)} topics and users",
+            f"{told(name)} names {len(rows)} topics and users",
             "give entity_type, or one of the ids in choices",
             [f"{row.entity_type}:{row.entity_id}" for row in rows],
         )
@@ -153,7 +155,7 @@ def _entity(connection: Connection, wanted: str | uuid.UUID, entity_type: str | 
     nearest = get_close_matches(name.casefold(), known, n=3, cutoff=0)
     raise Refusal(
         "unknown_entity",
-        f"there is no {entity_type or 'topic or user'} {name!r}",
+        f"there is no {entity_type or 'topic or user'} {told(name)}",
         "take one of choices, the nearest names" if nearest else "there are no topics and users yet",
         [known[match] for match in nearest],
     )

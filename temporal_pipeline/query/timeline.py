@@ -16,6 +16,7 @@ from temporal_pipeline.query.asking import (
     Question,
     Refusal,
     When,
+    flag,
     optional_text,
     question,
 )
@@ -94,7 +95,8 @@ class Timeline:
         """
 
         def ask(connection: Connection, there: Situation, asked: Question) -> Timelines:
-            return periods.timeline(connection, there, asked, cursor, include_superseded)
+            wants_superseded = flag(include_superseded, "include_superseded")
+            return periods.timeline(connection, there, asked, cursor, wants_superseded)
 
         return self._answer(
             "query_period_timeline",

@@ -1,5 +1,6 @@
 """Every argument is checked, and says what would do instead."""
 
+import base64
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_a_window_begins_before_it_ends() -> None:
     assert refused(since="2026-03-02T00:00Z", until="2026-03-02T00:00Z") == "invalid_time_range"
 
 
-@pytest.mark.parametrize("limit", [0, -1, 201, True, "20", 2.5, None])
+@pytest.mark.parametrize("limit", [0, -1, 201, pytest.param(10**5000, id="huge"), True, "20", 2.5, None])
 def test_limits_are_whole_numbers_up_to_200(limit: Any) -> None:
     assert refused(limit=limit) == "invalid_limit"
     assert asked(limit=200).limit == 200
@@ -56,7 +57,12 @@ def test_fields_and_characters() -> None:
     assert asked(fields=["y", "x"]).fields == {"x", "y"}
     assert asked(fields="y").fields == {"y"}
     assert asked(fields=[]).fields == frozenset()
-    assert refused(fields=["z"]) == "invalid_argument"
+    for fields in (["z"], ["half a \ud800"], [["x"]], "z" * 10**6, 5, {"x": 1}):
+        with pytest.raises(Refusal) as error:
+            asked(fields=fields)
+        told = error.value.error
+        assert (told.code, told.choices) == ("invalid_argument", ["x", "y"])
+        assert len(told.to_json()) < 500
     assert refused(max_chars=0) == "invalid_argument"
 
 
@@ -88,9 +94,18 @@ def test_what_is_no_cursor_is_refused(garbage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [(2**31, "2026-03-01T00:00+00:00"), (1, "2026-03-01T00:00"), (1,), (1, 2, 3)]
+    "place",
+    [(2**31, "2026-03-01T00:00+00:00"), (1, "2026-03-01T00:00"), (1,), (1, 2, 3)],
 )
 def test_a_cursor_with_a_place_that_cannot_be_is_refused(place: tuple[Any, ...]) -> None:
     cursors = Cursors(("a question",), (number, moment))
     with pytest.raises(Refusal):
         cursors.read(cursors.write(place))
+
+
+@pytest.mark.parametrize("number_in_it", ["Infinity", "NaN", "1" + "0" * 400, "true", "[]"])
+def test_a_cursor_that_somebody_made_up_is_refused(number_in_it: str) -> None:
+    document = f'["0123456789ab", {number_in_it}, {number_in_it}]'.encode()
+    with pytest.raises(Refusal) as error:
+        Cursors(("a question",), (number, float)).read(base64.urlsafe_b64encode(document).decode())
+    assert error.value.error.code == "invalid_cursor"

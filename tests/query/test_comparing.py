@@ -43,6 +43,7 @@ def test_rates_stand_beside_totals_where_lengths_differ() -> None:
     )
     [same] = metric_changes(side(6, total_contents=12), side(6, total_contents=36))
     assert (same.before_per_hour, same.after_per_hour) == (None, None)
+    assert metric_changes(side(6, total_likes=-1e308), side(6, total_likes=1e308)) == []
     [no_total] = metric_changes(side(6, avg_relevance=0.5), side(12, avg_relevance=0.6))
     assert no_total.after_per_hour is None
     [too_short] = metric_changes(side(6, total_contents=12), side(0.01, total_contents=1))
@@ -129,8 +130,10 @@ def test_the_first_period_has_nothing_before_it(timeline: Timeline, topic: uuid.
 
 def test_what_cannot_be_compared_is_refused(timeline: Timeline, topic: uuid.UUID) -> None:
     assert code(timeline.compare_periods(topic, 2, 2)) == "invalid_argument"
-    assert code(timeline.compare_periods(topic, "two")) == "invalid_argument"
-    for nowhere in (7, -1, 2**40, uuid.uuid4()):
+    nonsense: list[Any] = ["two", "half a \ud800", "9" * 5000, 1.5, float("nan"), float("inf"), [1]]
+    for which in nonsense:
+        assert code(timeline.compare_periods(topic, which)) == "invalid_argument"
+    for nowhere in (7, "7", -1, 2**40, 10**5000, uuid.uuid4()):
         assert code(timeline.compare_periods(topic, nowhere)) == "unknown_period"
 
 
@@ -152,12 +155,15 @@ def test_a_period_that_crawls_missed_is_marked(
     assert [n.periods for n in answer.warnings if n.code == "partial_period"] == [[1]]
 
 
-@pytest.mark.parametrize("max_chars", [2500, 3500])
-def test_its_lists_are_cut_to_the_characters(timeline: Timeline, topic: uuid.UUID, max_chars: int) -> None:
-    answer = ok(timeline.compare_periods(topic, max_chars=max_chars))
-    assert len(answer.to_json()) <= max_chars
-    assert answer.truncated
-    assert answer.counts.contents_came == 3
+def test_its_lists_are_cut_to_the_characters(timeline: Timeline, topic: uuid.UUID) -> None:
+    whole = len(ok(timeline.compare_periods(topic)).to_json())
+    least = len(ok(timeline.compare_periods(topic, max_chars=1)).to_json())
+    for max_chars in range(least, whole, 7):
+        answer = ok(timeline.compare_periods(topic, max_chars=max_chars))
+        assert len(answer.to_json()) <= max_chars
+        assert answer.truncated
+        assert answer.counts.contents_came == 3
+    assert not ok(timeline.compare_periods(topic, max_chars=whole)).truncated
 
 
 def test_between_two_states_of_one_period(timeline: Timeline, database: Database) -> None:

@@ -1,6 +1,7 @@
 """`query_period_timeline`: which periods, as they were known, and what to bear in mind."""
 
 import uuid
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -172,6 +173,12 @@ def test_times_that_no_calendar_has_are_shown_as_the_nearest(
     assert page.items[-1].period_start.year == 1970
 
 
+def test_a_flag_is_true_or_false(timeline: Timeline, topic: uuid.UUID) -> None:
+    nonsense: list[Any] = ["yes", 2, [], None]
+    for value in nonsense:
+        assert code(timeline.query_period_timeline(topic, include_superseded=value)) == "invalid_argument"
+
+
 def test_gaps_short_history_and_a_stale_view_are_told(timeline: Timeline, database: Database) -> None:
     with database.transaction() as c:
         topic = add_topic(c)
@@ -198,6 +205,7 @@ def test_numbers_are_what_the_application_may_write() -> None:
         "string": "12",
         "nonsense": "12k",
         "huge": 10**400,
+        "large": 1.7e308,
         "nan": "nan",
         "yes": True,
         "list": [1],
