@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import text
 
 from temporal_pipeline.cli.output import Output
 from temporal_pipeline.cli.query import query
@@ -100,6 +101,17 @@ def test_pages_and_fields(command: Query) -> None:
     assert [item["period_number"] for item in second["data"]["items"]] == [0]
     assert second["data"]["items"][0]["summary"] == "period 0"
     assert "content_count" not in second["data"]["items"][0]
+
+
+@pytest.mark.parametrize("verb", ["contents", "events", "compare"])
+def test_a_terminal_obeys_nothing_that_somebody_posted(command: Query, database: Database, verb: str) -> None:
+    nasty = "\x1b]0;pwned\x07\x1b[2J\x9b2J wave"
+    with database.transaction() as c:
+        c.execute(text("UPDATE period_content_snapshots SET text_snapshot = :nasty"), {"nasty": nasty})
+        c.execute(text("UPDATE temporal_events SET title = :nasty"), {"nasty": nasty})
+    shown = command(verb, TIDES).stdout
+    assert "�]0;pwned" in shown
+    assert [c for c in shown if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160] == []
 
 
 def test_csv_says_how_to_go_on_and_has_no_python_in_it(command: Query) -> None:

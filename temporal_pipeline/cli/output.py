@@ -8,10 +8,24 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from temporal_pipeline.errors import PipelineError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
+# Characters that a terminal obeys rather than shows; a post may have them.
+OBEYED = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")}, "�")
+
+
+class PlainConsole(Console):
+    """Shows texts as they are: what looks like markup, or would command the terminal, does nothing."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text comes here, also that of a table's cell."""
+        return super().render_str(text.translate(OBEYED), **options)
 
 
 @dataclass
@@ -20,11 +34,8 @@ class Output:
 
     as_json: bool = False
     debug: bool = False
-    # Names and texts of the application may look like markup.
-    console: Console = field(default_factory=lambda: Console(highlight=False, markup=False, soft_wrap=True))
-    progress: Console = field(
-        default_factory=lambda: Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    )
+    console: Console = field(default_factory=PlainConsole)
+    progress: Console = field(default_factory=lambda: PlainConsole(stderr=True))
 
     def succeed(self, data: dict[str, Any]) -> None:
         """Print `data` when JSON is asked for; the text was printed by the verb."""
