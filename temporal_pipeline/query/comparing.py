@@ -79,8 +79,8 @@ def compare(
         "contents_came": new,
         "events_opened": opened[: asked.limit],
         "events_resolved": resolved[: asked.limit],
-        "queries_better": better,
-        "queries_worse": worse,
+        "queries_better": better[: asked.limit],
+        "queries_worse": worse[: asked.limit],
         "terms_rising": rising,
         "terms_falling": falling,
     }
@@ -93,13 +93,21 @@ def compare(
         events_opened=len(opened) if "events" in asked.fields else None,
         events_resolved=len(resolved) if "events" in asked.fields else None,
     )
+    found = {
+        "contents_came": came["came"] if "contents" in asked.fields else 0,
+        "events_opened": len(opened),
+        "events_resolved": len(resolved),
+        "queries_better": len(better),
+        "queries_worse": len(worse),
+    }
+    is_cut = any(len(lists[name]) < count for name, count in found.items())
     notices = [
         *general_notices(there, asked),
         *history_notices(connection, there, asked),
         *_notices(there, before, after),
         *sampled,
     ]
-    return _fitting(there, asked, before, after, counts=known, lists=lists, notices=notices)
+    return _fitting(there, asked, before, after, counts=known, lists=lists, is_cut=is_cut, notices=notices)
 
 
 def _two_periods(
@@ -214,7 +222,7 @@ def _queries(
     changes = [QueryChange(**row._mapping) for row in rows]
     better = [change for change in changes if change.score_after > change.score_before]
     worse = [change for change in changes if change.score_after < change.score_before]
-    return better[: asked.limit], worse[: asked.limit]
+    return better, worse
 
 
 def _terms(
@@ -315,9 +323,13 @@ def _fitting(
     *,
     counts: Counts,
     lists: dict[str, list[Any]],
+    is_cut: bool,
     notices: list[Notice],
 ) -> Comparison:
-    """The answer, without the last items of its longest lists where all of it has no room in `max_chars`."""
+    """The answer, without the last items of its longest lists where all of it has no room in `max_chars`.
+
+    `is_cut`: the lists are shorter than what there is, by the limit, already.
+    """
 
     sides = _with(asked, "content_count", "summary_short")
 
@@ -335,13 +347,7 @@ def _fitting(
             **lists,
         )
 
-    there_are = {
-        "contents_came": counts.contents_came if "contents" in asked.fields else 0,
-        "events_opened": counts.events_opened or 0,
-        "events_resolved": counts.events_resolved or 0,
-    }
-    cut = any(len(lists[name]) < count for name, count in there_are.items())
-    whole = answer(cut)
+    whole = answer(is_cut)
     excess = len(whole.to_json()) - asked.max_chars
     if excess <= 0:
         return whole

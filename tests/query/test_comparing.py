@@ -120,6 +120,24 @@ def test_any_two_and_only_the_sections_asked_for(timeline: Timeline, topic: uuid
     assert (by_id.before is not None and by_id.before.period_number, by_id.after.period_number) == (2, 0)
 
 
+def test_queries_beyond_the_limit_are_told_of(
+    timeline: Timeline, database: Database, topic: uuid.UUID
+) -> None:
+    one: dict[str, Any] = {"fields": ["queries"], "limit": 1}
+    assert not ok(timeline.compare_periods(topic, **one)).truncated
+    with database.transaction() as c:
+        c.execute(
+            text(
+                "INSERT INTO crawl_effectiveness (id, period_id, entity_type, entity_id, platform, query, "
+                "effectiveness_score, created_at) SELECT gen_random_uuid(), period_id, entity_type, entity_id, "
+                "platform, 'another', effectiveness_score, created_at FROM crawl_effectiveness"
+            )
+        )
+    answer = ok(timeline.compare_periods(topic, **one))
+    assert (len(answer.queries_worse), answer.truncated) == (1, True)
+    assert not ok(timeline.compare_periods(topic, **one | {"limit": 2})).truncated
+
+
 def test_the_first_period_has_nothing_before_it(timeline: Timeline, topic: uuid.UUID) -> None:
     answer = ok(timeline.compare_periods(topic, b=0))
     assert answer.before is None
