@@ -71,9 +71,10 @@ def reanalyse(
 
     A period that is itself the successor of a re-analysis for the same reason, and lacks what is derived of it
     yet, is not analysed once more: whoever calls again what was killed goes on with it.
-    Raises PipelineError for a period that is unknown (exit code 2), not active or not frozen yet (5), or when
-    another run works on periods for more than `max_wait` seconds (5).
+    Raises PipelineError for a reason that no text can be (exit code 2), a period that is unknown (2), not active or
+    not frozen yet (5), or when another run works on periods for more than `max_wait` seconds (5).
     """
+    _require_text(reason)
     with hold(database, STAGE, max_wait) as held:
         with database.transaction(read_only=True) as connection:
             require_head(connection)
@@ -81,6 +82,17 @@ def reanalyse(
         successor = held.write(lambda connection: _replace(connection, period, reason, run_id))
         finish_reanalyses(held, run_id)
     return successor
+
+
+def _require_text(reason: str) -> None:
+    try:
+        is_storable = bool(reason.encode()) and "\x00" not in reason
+    except UnicodeEncodeError:
+        is_storable = False
+    if not is_storable:
+        raise PipelineError(
+            f"the reason {reason!r} is no text that can be kept", hint="say why, in a few words", exit_code=2
+        )
 
 
 def _replace(connection: Connection, period: uuid.UUID, reason: str, run_id: str) -> uuid.UUID:

@@ -140,6 +140,15 @@ def test_an_unknown_period_is_refused(database: Database) -> None:
         reanalyse(database, uuid.uuid4(), "why not", "run")
 
 
+@pytest.mark.parametrize("reason", ["nul \x00", "half a \ud800", ""])
+def test_a_reason_that_cannot_be_kept_is_refused(database: Database, topic: uuid.UUID, reason: str) -> None:
+    before = periods_of(database, topic)
+    with pytest.raises(PipelineError) as error:
+        reanalyse(database, before[0].id, reason, "run")
+    assert error.value.exit_code == 2
+    assert periods_of(database, topic) == before
+
+
 def test_the_next_cut_goes_on_behind_a_reanalysed_period(database: Database, topic: uuid.UUID) -> None:
     _, last = periods_of(database, topic)
     new_id = reanalyse(database, last.id, "again", "reanalysis")
