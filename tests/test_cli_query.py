@@ -16,7 +16,7 @@ from temporal_pipeline.cli.query import query
 from temporal_pipeline.database import Database
 from tests.command_line import CommandLine
 from tests.crosshot_rows import add_content, add_topic, at
-from tests.query.world import add_event, add_period, add_snapshot
+from tests.query.world import add_event, add_period, add_snapshot, insert
 
 
 class Query:
@@ -39,6 +39,21 @@ def command(database: Database, monkeypatch: pytest.MonkeyPatch) -> Query:
             period = add_period(c, topic, number, 6 * number, 6 * number + 6)
             post = add_content(c, topic=topic, crawled_at=at(6 * number))
             add_snapshot(c, period, post, at(6 * number + 6), text_snapshot=f"wave {number}, and\nfoam")
+            insert(
+                c,
+                "crawl_effectiveness",
+                {
+                    "period_id": period,
+                    "entity_type": "topic",
+                    "entity_id": topic,
+                    "platform": "x",
+                    "query": "high tide",
+                    "total_found": 30,
+                    "relevant_count": 12,
+                    "effectiveness_score": 0.4,
+                    "created_at": at(6 * number + 6),
+                },
+            )
             add_event(
                 c,
                 period,
@@ -64,6 +79,9 @@ TIDES = "[bold]Tides[/bold]"
         ),
         (["events", TIDES], ["3 shown", "warning", "resolved", "flood 2"]),
         (["events", TIDES, "--open"], ["1 shown", "active", "flood 0"]),
+        (["effectiveness", TIDES], ["3 shown", "30", "12", "0.40", "high tide (x)"]),
+        (["effectiveness", TIDES, "--as-of", "2026-01-05T12:00Z"], ["2 shown"]),
+        (["effectiveness", TIDES, "--text", "low"], ["0 shown"]),
         (
             ["compare", TIDES],
             ["before     period 1", "total_contents      20     30      10  50", "1 came", "wave 2"],
@@ -76,12 +94,12 @@ def test_each_verb_prints_what_was_asked(command: Query, arguments: list[str], s
     assert done.exit_code == 0, done.stderr
     for words in shown:
         assert words in done.stdout, done.stdout
-    if "--until" not in arguments:
+    if not {"--until", "--as-of"} & {*arguments}:
         assert "note       the last period ends at 2026-01-05 18:00 UTC" in done.stdout
     assert "…" not in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["timeline", "contents", "events", "compare"])
+@pytest.mark.parametrize("verb", ["timeline", "contents", "events", "effectiveness", "compare"])
 def test_the_same_as_json_and_as_csv(command: Query, verb: str) -> None:
     document = command.json(verb, TIDES)
     assert document["ok"] is True

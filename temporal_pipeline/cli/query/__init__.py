@@ -4,6 +4,7 @@ import click
 
 from temporal_pipeline.cli.query.compare import compare
 from temporal_pipeline.cli.query.contents import contents
+from temporal_pipeline.cli.query.effectiveness import effectiveness
 from temporal_pipeline.cli.query.events import events
 from temporal_pipeline.cli.query.queries import queries
 from temporal_pipeline.cli.query.timeline import timeline
@@ -19,5 +20,5 @@ def query() -> None:
     """
 
 
-for verb in (timeline, compare, contents, events, queries):
+for verb in (timeline, compare, contents, events, effectiveness, queries):
     query.add_command(verb)
