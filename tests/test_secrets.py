@@ -161,8 +161,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             create.format(sql.Identifier(GUEST), sql.SQL(""), sql.Literal(PASSWORD)),
             *(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER))
-                for name in (LEGACY, HEAD, EMPTY, RUNS)
+                for name in (LEGACY, HEAD, EMPTY, RUNS, DAGSTER_DATABASE)
             ),
+            # Of none of the three: all of them keep their runs there.
+            f"COMMENT ON DATABASE {DAGSTER_DATABASE} IS 'shared by the tests'",
         )
         for name in (LEGACY, HEAD):
             database = Database(world.url(name))
@@ -292,7 +294,8 @@ RAISES = "RAISE EXCEPTION 'no more room'"
 LOSES_ITS_CONNECTION = "PERFORM pg_terminate_backend(pg_backend_pid())"
 
 
-@pytest.mark.parametrize("how", [RAISES, LOSES_ITS_CONNECTION])
+# A lost connection is tried again for 42 s.
+@pytest.mark.parametrize("how", [RAISES, pytest.param(LOSES_ITS_CONNECTION, marks=pytest.mark.acceptance)])
 def test_a_statement_that_fails(world: World, how: str) -> None:
     with inserting_fails(world, how):
         assert world.verb("update", "--verbose", "--json", url=world.url(HEAD)) == 1, world.printed
