@@ -47,7 +47,8 @@ free-port:
 		echo "remedy: end it, or take another port: make ui PORT=3001" >&2; exit 5; }
 
 test: $(INSTALLED) ## Run the tests on a PostgreSQL of their own
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@# In the order of names: else files with few tests come last, which are those that take longest.
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 e2e: $(INSTALLED) ## Try the web interface in a headless Chromium; part of test where there is one
 	@CHROMIUM_REQUIRED=yes $(BIN)/python -m pytest tests/e2e

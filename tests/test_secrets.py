@@ -273,6 +273,7 @@ LIFE = (
 )
 
 
+@pytest.mark.acceptance
 def test_a_life_without_failures(world: World) -> None:
     calls = [call for call in LIFE if call[0] in VERBS]
     assert {call[0] for call in calls} == set(VERBS) - {"demo"}, "a verb that this life knows nothing of"
