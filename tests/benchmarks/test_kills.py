@@ -13,7 +13,7 @@ from tests.migrations.tools import execute
 WAYS = ("process", "session")
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
 def test_every_interruption_is_made_good(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", server_url)
     small = ["--rows", "400", "--entities", "8", "--every", "40", "--moments", "1", "--json"]
